@@ -1,0 +1,11 @@
+//! shikaku (資格, eligibility): answers, on the hospital's own machine, which medical subsidies a patient is entitled to.
+
+// Tests say `unwrap`: a panic there is the report.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)
+)]
+
+pub mod domain;
+pub mod population;
+pub mod serve;

@@ -1,0 +1,3 @@
+//! The command line: one match, one call each.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Deterministic synthetic recipients, for the demo, tests and load tests.

@@ -1,0 +1,1 @@
+//! The look-up listener on `may_minihttp`.

@@ -1,0 +1,3 @@
+//! How the outside asks.
+
+pub mod fast;
