@@ -1,0 +1,147 @@
+//! Key folding: how texts that people write differently are compared (domain notes §10.3, normative for every key).
+//!
+//! What was registered is kept as it was printed; only the key is folded. Most symbols and numbers are plain ASCII digits
+//! and letters, so those take a path of their own that touches each byte once.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// The version of the folding; it is part of the stored formats, so that a later folding can live beside this one.
+pub const FOLDING_VERSION: u8 = 1;
+
+/// The most bytes a folded text may have. Symbols, numbers and recipient numbers are all limited to far fewer characters.
+pub const FOLDED_BYTES_MAX: usize = 240;
+
+/// The text folds to more than [`FOLDED_BYTES_MAX`] bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too long")]
+pub struct TooLong;
+
+/// A folded text in a fixed buffer, so that folding a question allocates nothing.
+#[derive(Clone)]
+pub struct Folded {
+    bytes: [u8; FOLDED_BYTES_MAX],
+    length: usize,
+}
+
+impl Folded {
+    /// Folds `text`: NFKC, without spaces, hyphen-likes and middle dots unified, ASCII in capitals.
+    pub fn of(text: &str) -> Result<Folded, TooLong> {
+        let mut folded = Folded::empty();
+        if text.is_ascii() {
+            for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t')) {
+                folded.push(&[byte.to_ascii_uppercase()])?;
+            }
+            return Ok(folded);
+        }
+        let mut characters = text.nfkc().filter(|character| !is_space(*character)).peekable();
+        let mut previous = ' ';
+        while let Some(character) = characters.next() {
+            let next = characters.peek().copied().unwrap_or(' ');
+            let character = unified(character, previous, next);
+            folded.push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+            previous = character;
+        }
+        Ok(folded)
+    }
+
+    /// Folds a recipient number: as any text, and if all digits and at most seven of them, padded with zeros to seven (§1.3).
+    pub fn of_recipient_number(text: &str) -> Result<Folded, TooLong> {
+        let folded = Folded::of(text)?;
+        let digits = folded.as_bytes();
+        if digits.is_empty() || digits.len() >= 7 || !digits.iter().all(u8::is_ascii_digit) {
+            return Ok(folded);
+        }
+        let mut padded = Folded::empty();
+        for _ in digits.len()..7 {
+            padded.push(b"0")?;
+        }
+        padded.push(digits)?;
+        Ok(padded)
+    }
+
+    /// The folded text.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    const fn empty() -> Folded {
+        Folded { bytes: [0; FOLDED_BYTES_MAX], length: 0 }
+    }
+
+    fn push(&mut self, more: &[u8]) -> Result<(), TooLong> {
+        let end = self.length + more.len();
+        self.bytes.get_mut(self.length..end).ok_or(TooLong)?.copy_from_slice(more);
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// Whether two recipient numbers are the same number, however they were written.
+pub fn same_recipient_number(one: &str, other: &str) -> bool {
+    if one == other {
+        return true;
+    }
+    match (Folded::of_recipient_number(one), Folded::of_recipient_number(other)) {
+        (Ok(one), Ok(other)) => one.as_bytes() == other.as_bytes(),
+        _ => false,
+    }
+}
+
+fn is_space(character: char) -> bool {
+    matches!(character, ' ' | '\u{3000}' | '\u{a0}' | '\t')
+}
+
+fn unified(character: char, previous: char, next: char) -> char {
+    match character {
+        '‐' | '‑' | '‒' | '–' | '—' | '―' | '−' => '-',
+        // A long-vowel mark beside a letter or digit is a hyphen that some system widened.
+        'ー' if previous.is_ascii_alphanumeric() || next.is_ascii_alphanumeric() => '-',
+        '〜' => '~',
+        '∥' => '‖',
+        '・' | '･' | '·' => '・',
+        other => other.to_ascii_uppercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::vectors;
+
+    fn fold(text: &str) -> String {
+        String::from_utf8(Folded::of(text).unwrap().as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_published_vector_folds_as_written() {
+        for (text, folded) in vectors::map("fold") {
+            assert_eq!(fold(&text), folded, "{text}");
+        }
+        assert_eq!(fold("１〜２"), "1~2");
+        assert_eq!(fold("１２３‐４５"), "123-45");
+    }
+
+    #[test]
+    fn the_plain_path_and_the_full_path_agree() {
+        for text in ["ab-12", " 12 3\t4", "", "A~B", "123ー45"] {
+            let full: String = text.nfkc().filter(|c| !is_space(*c)).collect::<String>().to_ascii_uppercase().replace('ー', "-");
+            assert_eq!(fold(text), full);
+        }
+    }
+
+    #[test]
+    fn short_recipient_numbers_are_padded_and_longer_ones_left() {
+        assert!(same_recipient_number("123456", "0123456"));
+        assert!(same_recipient_number("１２３４５６", "0123456"));
+        assert!(!same_recipient_number("12345678", "012345678"));
+        assert!(!same_recipient_number("A12", "0000A12"));
+        assert!(!same_recipient_number("", "0000000"));
+    }
+
+    #[test]
+    fn a_text_that_folds_too_long_is_refused_and_not_cut() {
+        assert_eq!(Folded::of(&"㍻".repeat(60)).err(), Some(TooLong));
+        assert!(Folded::of(&"9".repeat(FOLDED_BYTES_MAX)).is_ok());
+        assert!(Folded::of(&"9".repeat(FOLDED_BYTES_MAX + 1)).is_err());
+    }
+}
