@@ -7,5 +7,7 @@
 )]
 
 pub mod domain;
+pub mod index;
 pub mod population;
+pub mod record;
 pub mod serve;

@@ -220,16 +220,22 @@ const fn days_in_month(year: u32, month: u32) -> u32 {
 }
 
 const fn iso(packed: u32) -> [u8; 10] {
-    let mut text = *b"0000-00-00";
-    let places = [9, 8, 6, 5, 3, 2, 1, 0];
-    let mut rest = packed;
-    let mut at = 0;
-    while at < places.len() {
-        text[places[at]] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        at += 1;
+    const fn digit(packed: u32, tens: u32) -> u8 {
+        b'0' + (packed / tens % 10) as u8
     }
-    text
+    let (year, month, day) = (packed / 10_000, packed / 100 % 100, packed % 100);
+    [
+        digit(year, 1000),
+        digit(year, 100),
+        digit(year, 10),
+        digit(year, 1),
+        b'-',
+        digit(month, 10),
+        digit(month, 1),
+        b'-',
+        digit(day, 10),
+        digit(day, 1),
+    ]
 }
 
 fn parse_iso(text: &[u8]) -> Result<u32, DayError> {

@@ -44,6 +44,11 @@ macro_rules! digits_type {
                 if digits.iter().all(u8::is_ascii_digit) { Ok(Self(digits)) } else { Err(IdentifierError::NotDigits) }
             }
 
+            /// Trusts that `digits` were once read by [`Self::parse`]; used for archived rows, validated on their way in.
+            pub const fn from_bytes_trusted(digits: [u8; $length]) -> Self {
+                Self(digits)
+            }
+
             /// The digits, ASCII.
             pub const fn as_bytes(&self) -> &[u8; $length] {
                 &self.0
@@ -220,6 +225,11 @@ impl Sex {
             [_] => Err(IdentifierError::NotDigits),
             _ => Err(IdentifierError::Length),
         }
+    }
+
+    /// The sex of 1, 2 or 3.
+    pub const fn from_value(value: u8) -> Option<Sex> {
+        if matches!(value, 1..=3) { Some(Sex(value)) } else { None }
     }
 
     /// 1, 2 or 3.

@@ -183,7 +183,7 @@ impl Masters {
         let lines = Lines::of(kind, text)?;
         match kind {
             MasterKind::Authorities => {
-                let authorities = lines.read(|columns| authority(columns))?;
+                let authorities = lines.read(authority)?;
                 let mut places = vec![0u16; PLACES];
                 for (place, authority) in authorities.iter().enumerate() {
                     if let Some(slot) = five_digits(&authority.code).and_then(|at| places.get_mut(at)) {
