@@ -6,8 +6,10 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)
 )]
 
+pub mod disk;
 pub mod domain;
 pub mod index;
+pub mod log;
 pub mod population;
 pub mod record;
 pub mod serve;

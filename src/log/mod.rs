@@ -1,0 +1,108 @@
+//! The append-only delta log: the truth of which everything else is a view. `docs/format.md` gives its bytes.
+
+mod frame;
+mod reader;
+pub mod recovery;
+mod segment;
+mod writer;
+
+use std::path::PathBuf;
+
+pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, PAYLOAD_BYTES_MAX};
+pub use reader::{LogReader, ReplayEnd, TornTail};
+pub use segment::{SegmentHeader, StreamId};
+pub use writer::{Chain, LogWriter, Position};
+
+/// A segment is sealed when the next frame would make it larger than this.
+pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+
+/// What can be wrong with the log, with file and offset where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The disk said no.
+    #[error("{}: {source}", path.display())]
+    Disk {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: std::io::Error,
+    },
+    /// Bytes that are not what they should be, and not a torn tail.
+    #[error("{} is corrupt at offset {offset}: {what}", path.display())]
+    Corrupt {
+        /// The segment.
+        path: PathBuf,
+        /// Where in it, bytes.
+        offset: u64,
+        /// What is wrong.
+        what: Fault,
+    },
+    /// A later version of the program wrote this.
+    #[error("{} has log format {found}; this program knows up to {known}", path.display())]
+    NewerFormat {
+        /// The segment.
+        path: PathBuf,
+        /// The version in it.
+        found: u32,
+        /// The version known here.
+        known: u32,
+    },
+    /// The log does not reach back as far as is needed.
+    #[error("the log begins at sequence {first}, but {needed} is needed")]
+    BeginsTooLate {
+        /// Its first sequence.
+        first: u64,
+        /// The sequence needed.
+        needed: u64,
+    },
+    /// A sync failed earlier; nothing more is acknowledged until a restart.
+    #[error("the log is poisoned: a sync failed; restart to rewrite its tail")]
+    Poisoned,
+    /// A payload larger than a frame may carry.
+    #[error("a payload of {0} bytes is larger than a frame may carry")]
+    PayloadTooLarge(usize),
+}
+
+/// What is wrong with bytes of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The file ends within a header or frame.
+    #[error("it ends too early")]
+    Short,
+    /// No magic number where one must be.
+    #[error("no header where one must be")]
+    Magic,
+    /// A length that cannot be.
+    #[error("an impossible length")]
+    Length,
+    /// The checksum does not match.
+    #[error("its checksum does not match")]
+    Checksum,
+    /// A kind that this version does not have.
+    #[error("a frame of an unknown kind")]
+    Kind,
+    /// Not the sequence that follows.
+    #[error("a sequence that does not follow")]
+    Sequence,
+    /// The segment does not continue the chain of the one before.
+    #[error("it does not continue the chain of the segment before")]
+    Chain,
+    /// The segment belongs to another stream.
+    #[error("it belongs to another stream")]
+    Stream,
+    /// A segment that should follow is not there.
+    #[error("the segment that should follow is missing")]
+    Missing,
+    /// The payload is not what its kind says.
+    #[error("its payload is not what its kind says")]
+    Payload,
+    /// The state after the frame is not the one it carries.
+    #[error("the state after this frame is not the one it carries")]
+    State,
+}
+
+impl LogError {
+    pub(crate) fn disk(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> LogError + '_ {
+        move |source| LogError::Disk { path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,139 @@
+//! A segment's header and name.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Fault, writer::Chain};
+
+pub(super) const SEGMENT_HEAD: usize = 128;
+pub(super) const FORMAT_VERSION: u32 = 1;
+const MAGIC: [u8; 8] = *b"SHIKALOG";
+
+/// A stream's identity: random, made with the stream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StreamId(pub [u8; 16]);
+
+impl std::fmt::Debug for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// What a segment says of itself before its first frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentHeader {
+    /// The stream it belongs to.
+    pub stream: StreamId,
+    /// The sequence of its first frame.
+    pub first_sequence: u64,
+    /// When it was begun, ms since 1970.
+    pub created_unix_ms: u64,
+    /// The chain before its first frame.
+    pub chain: Chain,
+    /// The whole state checksum before its first frame.
+    pub state_checksum: u128,
+}
+
+/// Why a header is not one this program can read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderError {
+    Faulty(Fault),
+    Newer(u32),
+}
+
+impl SegmentHeader {
+    /// The 128 bytes of the header.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(SEGMENT_HEAD);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.stream.0);
+        out.extend_from_slice(&self.first_sequence.to_le_bytes());
+        out.extend_from_slice(&self.created_unix_ms.to_le_bytes());
+        out.extend_from_slice(&self.chain.0);
+        out.extend_from_slice(&self.state_checksum.to_le_bytes());
+        out.resize(SEGMENT_HEAD - 8, 0);
+        let checksum = xxh3_64(&out);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out
+    }
+
+    /// Reads a header. A newer version is told apart before anything else is believed.
+    pub(super) fn decode(bytes: &[u8; SEGMENT_HEAD]) -> Result<SegmentHeader, HeaderError> {
+        let (covered, checksum) = bytes.split_at(SEGMENT_HEAD - 8);
+        if !covered.starts_with(&MAGIC) {
+            return Err(HeaderError::Faulty(Fault::Magic));
+        }
+        if xxh3_64(covered).to_le_bytes() != checksum {
+            return Err(HeaderError::Faulty(Fault::Checksum));
+        }
+        let version = u32::from_le_bytes(part(bytes, 8));
+        if version > FORMAT_VERSION {
+            return Err(HeaderError::Newer(version));
+        }
+        Ok(SegmentHeader {
+            stream: StreamId(part(bytes, 16)),
+            first_sequence: u64::from_le_bytes(part(bytes, 32)),
+            created_unix_ms: u64::from_le_bytes(part(bytes, 40)),
+            chain: Chain(part(bytes, 48)),
+            state_checksum: u128::from_le_bytes(part(bytes, 80)),
+        })
+    }
+}
+
+/// The file name of the segment that begins with a sequence.
+pub(super) fn file_name(first_sequence: u64) -> String {
+    format!("{first_sequence:020}.seg")
+}
+
+/// The first sequence that a file name says, where it is a segment's.
+pub(super) fn sequence_of(file_name: &str) -> Option<u64> {
+    let digits = file_name.strip_suffix(".seg").filter(|digits| digits.len() == 20)?;
+    digits.parse().ok()
+}
+
+fn part<const N: usize>(bytes: &[u8; SEGMENT_HEAD], at: usize) -> [u8; N] {
+    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            stream: StreamId([7; 16]),
+            first_sequence: 42,
+            created_unix_ms: 1_763_000_000_000,
+            chain: Chain([9; 32]),
+            state_checksum: u128::MAX / 3,
+        }
+    }
+
+    #[test]
+    fn a_header_reads_as_it_was_written_and_every_flipped_byte_is_noticed() {
+        let bytes: [u8; SEGMENT_HEAD] = header().encode().try_into().unwrap();
+        assert_eq!(SegmentHeader::decode(&bytes), Ok(header()));
+        for place in 0..SEGMENT_HEAD {
+            let mut flipped = bytes;
+            flipped[place] ^= 0x10;
+            assert!(SegmentHeader::decode(&flipped).is_err(), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_named_and_not_called_corrupt() {
+        let mut bytes: [u8; SEGMENT_HEAD] = header().encode().try_into().unwrap();
+        bytes[8] = 2;
+        let checksum = xxh3_64(&bytes[..SEGMENT_HEAD - 8]);
+        bytes[SEGMENT_HEAD - 8..].copy_from_slice(&checksum.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderError::Newer(2)));
+    }
+
+    #[test]
+    fn names_sort_as_their_sequences_do() {
+        assert_eq!(sequence_of(&file_name(12)), Some(12));
+        assert!(file_name(9) < file_name(10));
+        assert_eq!(sequence_of("12.seg"), None);
+    }
+}

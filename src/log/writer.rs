@@ -1,0 +1,208 @@
+//! Appending: one writer, which acknowledges nothing that it has not synced.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::frame::{Frame, FrameKind, PAYLOAD_BYTES_MAX};
+use super::segment::{self, SEGMENT_HEAD, SegmentHeader, StreamId};
+use super::{LogError, SEGMENT_BYTES_MAX};
+use crate::disk::{Disk, DiskFile, OpenMode};
+
+/// The BLAKE3 chain over all frames of a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Chain(pub [u8; 32]);
+
+impl Chain {
+    /// Where a stream's chain begins. A stream that was restored from a snapshot names its parent's stream and sequence.
+    pub fn beginning(stream: StreamId, parent: Option<(StreamId, u64)>) -> Chain {
+        let (parent, sequence) = parent.unwrap_or((StreamId([0; 16]), 0));
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"shikaku stream").update(&stream.0).update(&parent.0).update(&sequence.to_le_bytes());
+        Chain(*hasher.finalize().as_bytes())
+    }
+
+    /// The chain after a frame.
+    pub fn after(self, frame: &[u8]) -> Chain {
+        Chain(*blake3::Hasher::new().update(&self.0).update(frame).finalize().as_bytes())
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+/// A place between two frames of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stream.
+    pub stream: StreamId,
+    /// The sequence of the last frame before this place; 0 at the beginning.
+    pub sequence: u64,
+    /// The chain after that frame.
+    pub chain: Chain,
+    /// The whole state checksum after that frame.
+    pub state_checksum: u128,
+}
+
+/// The writer of a log.
+#[derive(Debug)]
+pub struct LogWriter {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    file: Box<dyn DiskFile>,
+    path: PathBuf,
+    length: u64,
+    position: Position,
+    durable_through: u64,
+    poisoned: bool,
+    buffer: Vec<u8>,
+}
+
+impl LogWriter {
+    /// Begins a log in an empty directory.
+    pub fn begin(disk: Arc<dyn Disk>, directory: &Path, at: Position, time_unix_ms: u64) -> Result<LogWriter, LogError> {
+        disk.create_directory(directory).map_err(LogError::disk(directory))?;
+        let (file, path) = begin_segment(&*disk, directory, at, time_unix_ms)?;
+        Ok(LogWriter {
+            disk,
+            directory: directory.to_owned(),
+            file,
+            path,
+            length: SEGMENT_HEAD as u64,
+            position: at,
+            durable_through: at.sequence,
+            poisoned: false,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Goes on behind the last frame of the last segment, which is synced before it is believed.
+    pub fn resume(
+        disk: Arc<dyn Disk>,
+        directory: &Path,
+        segment: &Path,
+        length: u64,
+        at: Position,
+    ) -> Result<LogWriter, LogError> {
+        let mut file = disk.open(segment, OpenMode::Append).map_err(LogError::disk(segment))?;
+        file.sync().map_err(LogError::disk(segment))?;
+        Ok(LogWriter {
+            disk,
+            directory: directory.to_owned(),
+            file,
+            path: segment.to_owned(),
+            length,
+            position: at,
+            durable_through: at.sequence,
+            poisoned: false,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Appends a frame, unsynced; returns its sequence. `state_checksum` is the whole checksum of the state after it.
+    pub fn append(&mut self, kind: FrameKind, payload: &[u8], state_checksum: u128, time_unix_ms: u64) -> Result<u64, LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(LogError::PayloadTooLarge(payload.len()));
+        }
+        let sequence = self.position.sequence + 1;
+        let durable_through = self.durable_through;
+        self.buffer.clear();
+        Frame { kind, sequence, durable_through, time_unix_ms, state_checksum, payload, bytes: &[] }.encode(&mut self.buffer);
+        if self.length + self.buffer.len() as u64 > SEGMENT_BYTES_MAX && self.length > SEGMENT_HEAD as u64 {
+            self.roll(time_unix_ms)?;
+        }
+        if let Err(source) = self.file.append(&self.buffer) {
+            self.recover_from_short_write();
+            return Err(LogError::Disk { path: self.path.clone(), source });
+        }
+        self.length += self.buffer.len() as u64;
+        let chain = self.position.chain.after(&self.buffer);
+        self.position = Position { sequence, chain, state_checksum, ..self.position };
+        Ok(sequence)
+    }
+
+    /// Makes everything appended durable; returns the last durable sequence. A sync that fails poisons the writer: what the disk
+    /// dropped cannot be known, and is never asked for again.
+    pub fn sync(&mut self) -> Result<u64, LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
+        }
+        if self.durable_through < self.position.sequence {
+            if let Err(source) = self.file.sync() {
+                self.poison();
+                return Err(LogError::Disk { path: self.path.clone(), source });
+            }
+            self.durable_through = self.position.sequence;
+        }
+        Ok(self.durable_through)
+    }
+
+    /// The place behind the last appended frame.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The last synced sequence.
+    pub fn durable_through(&self) -> u64 {
+        self.durable_through
+    }
+
+    /// Whether a sync failed.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    fn roll(&mut self, time_unix_ms: u64) -> Result<(), LogError> {
+        self.sync()?;
+        let (file, path) = begin_segment(&*self.disk, &self.directory, self.position, time_unix_ms)?;
+        self.file = file;
+        self.path = path;
+        self.length = SEGMENT_HEAD as u64;
+        Ok(())
+    }
+
+    /// A write that failed may have left a part of the frame behind. It is cut off, so that the next frame does not come to lie
+    /// behind it; where even that fails, nothing more is written.
+    fn recover_from_short_write(&mut self) {
+        if self.file.cut(self.length).is_err() {
+            self.poison();
+        }
+    }
+
+    fn poison(&mut self) {
+        self.poisoned = true;
+        let marker = self.directory.join(POISONED);
+        let written = self.disk.open(&marker, OpenMode::Replace).and_then(|mut file| file.sync());
+        if let Err(error) = written {
+            tracing::error!(%error, "the log is poisoned, and the marker for the next start could not be written");
+        }
+    }
+}
+
+/// The marker of a failed sync.
+pub(super) const POISONED: &str = "POISONED";
+
+/// Writes a new segment's header aside, syncs it, and only then gives it its name: a segment that exists has a whole header.
+fn begin_segment(
+    disk: &dyn Disk,
+    directory: &Path,
+    at: Position,
+    created_unix_ms: u64,
+) -> Result<(Box<dyn DiskFile>, PathBuf), LogError> {
+    let first_sequence = at.sequence + 1;
+    let header =
+        SegmentHeader { stream: at.stream, first_sequence, created_unix_ms, chain: at.chain, state_checksum: at.state_checksum };
+    let path = directory.join(segment::file_name(first_sequence));
+    let aside = path.with_extension("seg.tmp");
+    let mut file = disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
+    file.append(&header.encode()).map_err(LogError::disk(&aside))?;
+    file.sync().map_err(LogError::disk(&aside))?;
+    disk.rename(&aside, &path).map_err(LogError::disk(&path))?;
+    disk.sync_directory(directory).map_err(LogError::disk(directory))?;
+    Ok((file, path))
+}
