@@ -13,3 +13,4 @@ pub mod log;
 pub mod population;
 pub mod record;
 pub mod serve;
+pub mod store;

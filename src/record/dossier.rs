@@ -10,6 +10,8 @@
 //!  …  the archived rows, each on a word
 //! ```
 
+use rkyv::util::AlignedVec;
+
 use super::identity::{self, KeyBytes, KeyHash, KeyKind};
 use super::row::{self, ArchivedRow};
 use super::{RecordError, padded};
@@ -227,22 +229,24 @@ pub fn row_keys_into(row: &ArchivedRow, scratch: &mut Vec<u8>, mut take: impl Fn
 /// Builds a dossier's bytes from rows that were validated.
 #[derive(Default)]
 pub struct DossierBuilder {
-    out: Vec<u8>,
+    out: AlignedVec<8>,
+    key: Vec<u8>,
 }
 
 impl DossierBuilder {
-    /// Lays out a dossier of `rows`, all of one insured identity; the first row says which. Gives `None` for no rows, too many,
-    /// or more bytes than the table can address.
-    pub fn build(&mut self, number: u64, rows: &[HeldRow<'_>]) -> Option<&[u8]> {
+    /// Lays out a dossier of `rows`, all of one insured identity; the first row says which. Gives `None` for no rows, or for more
+    /// bytes than the table can address, which twice [`DOSSIER_ROWS_MAX`] rows can reach only at their largest.
+    pub fn build(&mut self, number: u64, rows: &[HeldRow<'_>]) -> Option<DossierRef<'_>> {
         let first = rows.first()?.row;
-        let row_count = u16::try_from(rows.len()).ok().filter(|count| usize::from(*count) <= DOSSIER_ROWS_MAX)?;
-        let out = &mut self.out;
+        let row_count = u16::try_from(rows.len()).ok()?;
+        let DossierBuilder { out, key } = self;
         out.clear();
         out.extend_from_slice(&[0; HEAD]);
         out.resize(HEAD + rows.len() * ENTRY, 0);
-        let key_start = out.len();
-        identity::append_symbol_and_number(first, out);
-        let key_length = u16::try_from(out.len() - key_start).ok()?;
+        key.clear();
+        identity::append_symbol_and_number(first, key);
+        let key_length = u16::try_from(key.len()).ok()?;
+        out.extend_from_slice(key);
         out.resize(padded(out.len()), 0);
         for (place, held) in rows.iter().enumerate() {
             let offset = u16::try_from(out.len() / 8).ok()?;
@@ -267,7 +271,7 @@ impl DossierBuilder {
             &[0, 0],
         ];
         copy_fields(head, &fields);
-        Some(out)
+        Some(DossierRef { bytes: out })
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a frame of the log carries: row changes, a master table, a feed record, a horizon.
 
+use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
-use super::row::{self, ArchivedRow};
+use super::row::{self, ArchivedRow, Row};
 use super::{RecordError, padded};
 use crate::domain::day::Day;
 use crate::domain::masters::MasterKind;
@@ -10,38 +11,98 @@ use crate::domain::registration::Operation;
 
 /// Bytes before each row in a payload of changes: operation, zero, length (u16), zero (u32).
 const CHANGE_HEAD: usize = 8;
+/// Bytes before the first change: count (u32), zero (u32).
+const CHANGES_HEAD: usize = 8;
 
-/// Builds a payload of row changes, row by row.
+/// A payload of row changes, every row in it valid.
 ///
 /// ```text
 /// u32 changes, u32 zero, then for each: u8 operation (1 upsert, 2 withdraw), u8 zero, u16 length, u32 zero, the row, padding
 /// ```
-#[derive(Clone, Debug)]
-pub struct ChangesBuilder {
-    bytes: Vec<u8>,
+#[derive(Debug)]
+pub struct Changes {
+    bytes: AlignedVec<8>,
     count: u32,
 }
 
-impl ChangesBuilder {
-    /// An empty payload.
-    pub fn new() -> ChangesBuilder {
-        ChangesBuilder { bytes: vec![0; 8], count: 0 }
+/// One change in a payload.
+#[derive(Clone, Copy)]
+pub struct Change<'a> {
+    /// What is to be done.
+    pub operation: Operation,
+    /// The row.
+    pub row: &'a ArchivedRow,
+    /// Its archived bytes.
+    pub bytes: &'a [u8],
+}
+
+impl Changes {
+    /// No changes yet.
+    pub fn new() -> Changes {
+        let mut bytes = AlignedVec::new();
+        bytes.resize(CHANGES_HEAD, 0);
+        Changes { bytes, count: 0 }
     }
 
-    /// Appends one change of an already archived and validated row.
-    pub fn push(&mut self, operation: Operation, row: &[u8]) {
-        let code = match operation {
-            Operation::Upsert => 1,
-            Operation::Withdraw => 2,
-        };
-        let length = u16::try_from(row.len()).unwrap_or(u16::MAX).to_le_bytes();
-        self.bytes.extend_from_slice(&[code, 0, length[0], length[1], 0, 0, 0, 0]);
-        self.bytes.extend_from_slice(row);
-        self.bytes.resize(padded(self.bytes.len()), 0);
-        self.count += 1;
-        if let Some(count) = self.bytes.first_chunk_mut::<4>() {
-            *count = self.count.to_le_bytes();
+    /// Archives one change in.
+    pub fn push(&mut self, operation: Operation, row: &Row) -> Result<(), RecordError> {
+        let head = self.bytes.len();
+        self.bytes.resize(head + CHANGE_HEAD, 0);
+        match row.archive_into(&mut self.bytes) {
+            Ok(length) => {
+                self.finish(head, operation, length);
+                Ok(())
+            }
+            Err(error) => {
+                self.bytes.resize(head, 0);
+                Err(error)
+            }
         }
+    }
+
+    /// Copies a change of another payload.
+    pub fn push_copy(&mut self, change: &Change<'_>) {
+        let head = self.bytes.len();
+        self.bytes.resize(head + CHANGE_HEAD, 0);
+        self.bytes.extend_from_slice(change.bytes);
+        self.finish(head, change.operation, change.bytes.len());
+    }
+
+    /// Empties the payload, and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.resize(CHANGES_HEAD, 0);
+        self.count = 0;
+    }
+
+    /// Reads a payload from the disk or another machine; every row is validated, once.
+    pub fn validated(payload: &[u8]) -> Result<Changes, RecordError> {
+        let mut bytes = AlignedVec::with_capacity(payload.len());
+        bytes.extend_from_slice(payload);
+        let count = payload.first_chunk::<4>().map(|count| u32::from_le_bytes(*count)).ok_or(RecordError::Length)?;
+        let changes = Changes { bytes, count };
+        let mut read = 0;
+        let mut at = CHANGES_HEAD;
+        while at < changes.bytes.len() {
+            let (_, row, end) = changes.at(at).ok_or(RecordError::Length)?;
+            row::validated(row)?;
+            at = end;
+            read += 1;
+        }
+        if read == count && at == changes.bytes.len() { Ok(changes) } else { Err(RecordError::Length) }
+    }
+
+    /// The changes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Change<'_>> {
+        let mut at = CHANGES_HEAD;
+        std::iter::from_fn(move || {
+            let (operation, bytes, end) = self.at(at)?;
+            at = end;
+            // SAFETY: every row in a payload was archived by `push`, was already in another payload, or passed `validated`; rows lie
+            // on words of an aligned buffer.
+            let row = unsafe { row::trusted(bytes) };
+            Some(Change { operation, row, bytes })
+        })
     }
 
     /// The payload.
@@ -50,48 +111,56 @@ impl ChangesBuilder {
     }
 
     /// How many changes it holds.
-    pub fn count(&self) -> u32 {
-        self.count
+    pub fn count(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
     }
-}
 
-impl Default for ChangesBuilder {
-    fn default() -> ChangesBuilder {
-        ChangesBuilder::new()
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
-}
 
-/// One change in a payload.
-#[derive(Clone, Copy)]
-pub struct Change<'a> {
-    /// What is to be done.
-    pub operation: Operation,
-    /// The row, validated.
-    pub row: &'a ArchivedRow,
-    /// Its archived bytes.
-    pub bytes: &'a [u8],
-}
-
-/// Reads a payload of changes that begins on a word; each row is validated.
-pub fn read_changes(payload: &[u8]) -> Result<Vec<Change<'_>>, RecordError> {
-    let (count, mut rest) = payload.split_first_chunk::<4>().ok_or(RecordError::Length)?;
-    rest = rest.get(4..).ok_or(RecordError::Length)?;
-    let count = usize::try_from(u32::from_le_bytes(*count)).map_err(|_| RecordError::Length)?;
-    let mut changes = Vec::with_capacity(count.min(payload.len() / CHANGE_HEAD));
-    for _ in 0..count {
-        let (head, after) = rest.split_first_chunk::<CHANGE_HEAD>().ok_or(RecordError::Length)?;
-        let [code, _, low, high, ..] = *head;
+    /// Operation, row and end of the change that begins at an offset.
+    fn at(&self, at: usize) -> Option<(Operation, &[u8], usize)> {
+        let [code, _, low, high, ..] = self.bytes.get(at..)?.first_chunk::<CHANGE_HEAD>()?;
         let operation = match code {
             1 => Operation::Upsert,
             2 => Operation::Withdraw,
-            _ => return Err(RecordError::Inside),
+            _ => return None,
         };
-        let length = usize::from(u16::from_le_bytes([low, high]));
-        let bytes = after.get(..length).ok_or(RecordError::Length)?;
-        changes.push(Change { operation, row: row::validated(bytes)?, bytes });
-        rest = after.get(padded(length)..).ok_or(RecordError::Length)?;
+        let start = at + CHANGE_HEAD;
+        let length = usize::from(u16::from_le_bytes([*low, *high]));
+        let end = start + padded(length);
+        self.bytes.get(..end)?;
+        Some((operation, self.bytes.get(start..start + length)?, end))
     }
-    if rest.is_empty() { Ok(changes) } else { Err(RecordError::Length) }
+
+    fn finish(&mut self, head: usize, operation: Operation, length: usize) {
+        let code = match operation {
+            Operation::Upsert => 1,
+            Operation::Withdraw => 2,
+        };
+        let [low, high] = u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes();
+        if let Some(bytes) = self.bytes.get_mut(head..).and_then(|rest| rest.first_chunk_mut::<4>()) {
+            *bytes = [code, 0, low, high];
+        }
+        self.bytes.resize(padded(self.bytes.len()), 0);
+        self.count += 1;
+        if let Some(count) = self.bytes.first_chunk_mut::<4>() {
+            *count = self.count.to_le_bytes();
+        }
+    }
+}
+
+impl Default for Changes {
+    fn default() -> Changes {
+        Changes::new()
+    }
+}
+
+/// How many bytes of a payload a change of this row takes.
+pub fn change_bytes(row: &[u8]) -> usize {
+    CHANGE_HEAD + padded(row.len())
 }
 
 /// One piece of a master table: `u8 kind, u8 zero, u16 piece (from 0), u16 pieces, u16 zero`, then the text. The table takes

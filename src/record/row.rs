@@ -1,6 +1,7 @@
 //! The archived row.
 
 use rkyv::rancor;
+use rkyv::util::AlignedVec;
 use rkyv::{Archive, Serialize};
 
 use super::RecordError;
@@ -108,7 +109,7 @@ impl Row {
     }
 
     /// Appends the archived bytes to `out`, whose length must be a multiple of eight; returns how many they are.
-    pub fn archive_into(&self, out: &mut Vec<u8>) -> Result<usize, RecordError> {
+    pub(super) fn archive_into(&self, out: &mut AlignedVec<8>) -> Result<usize, RecordError> {
         debug_assert!(out.len().is_multiple_of(8), "rows start on a word");
         let start = out.len();
         let written = rkyv::api::high::to_bytes_in::<_, rancor::Error>(self, &mut *out);

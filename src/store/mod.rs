@@ -1,0 +1,218 @@
+//! The store: a view of the log in sled, that makes a start quick and keeps the history.
+//!
+//! It is never the only copy. Values carry their own checksums, the state checksum judges the whole at every start, and what
+//! fails is moved aside and rebuilt from the log. One thread writes it, behind the log; nobody reads it while serving, history
+//! apart. sled may panic or abort a thread on damaged files, so every call goes through [`guarded`]. The door is narrow: another
+//! engine could take its place.
+
+mod meta;
+mod value;
+
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+
+pub use meta::StoreMeta;
+pub use value::{HistoryEntry, HistoryKind};
+
+/// What the store could not do.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine said no.
+    #[error("the store failed: {0}")]
+    Engine(String),
+    /// The engine panicked.
+    #[error("the store panicked: {0}")]
+    Panicked(String),
+    /// A value does not match its checksum, or is not what its key says.
+    #[error("the store holds a damaged value in its tree `{0}`")]
+    Damaged(&'static str),
+}
+
+const FANOUT: usize = 1024;
+type Tree = sled::Tree<FANOUT>;
+
+const META_KEY: &[u8] = b"m";
+const DOSSIER_PREFIX: u8 = b'd';
+const CACHE_BYTES: usize = 128 << 20;
+
+/// The store.
+pub struct Store {
+    db: sled::Db<FANOUT>,
+    dossiers: Tree,
+    history: Tree,
+    ledger: Tree,
+}
+
+/// Everything that a run of frames changes in the store.
+#[derive(Default)]
+pub struct StoreBatch {
+    dossiers: sled::Batch,
+    history: sled::Batch,
+    ledger: sled::Batch,
+    bytes: usize,
+}
+
+impl StoreBatch {
+    /// Sets a dossier.
+    pub fn put_dossier(&mut self, number: u64, dossier: &[u8]) {
+        let value = value::sealed(dossier);
+        self.bytes += value.len();
+        self.dossiers.insert(dossier_key(number), value);
+    }
+
+    /// Takes a dossier out.
+    pub fn remove_dossier(&mut self, number: u64) {
+        self.bytes += 16;
+        self.dossiers.remove(dossier_key(number));
+    }
+
+    /// Adds an entry of the history.
+    pub fn put_history(&mut self, entry: &HistoryEntry<'_>) {
+        let value = value::sealed(&entry.value());
+        self.bytes += value.len();
+        self.history.insert(entry.key(), value);
+    }
+
+    /// Adds a master piece or a feed record.
+    pub fn put_ledger(&mut self, sequence: u64, kind: u8, time_unix_ms: u64, payload: &[u8]) {
+        let mut bytes = vec![kind];
+        bytes.extend_from_slice(&time_unix_ms.to_le_bytes());
+        bytes.extend_from_slice(payload);
+        self.bytes += bytes.len();
+        self.ledger.insert(sequence.to_be_bytes(), value::sealed(&bytes));
+    }
+
+    /// Takes a master piece out that a newer table replaced.
+    pub fn remove_ledger(&mut self, sequence: u64) {
+        self.ledger.remove(sequence.to_be_bytes());
+    }
+
+    /// About how much memory it holds.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Store {
+    /// Opens or makes the store in a directory of its own.
+    pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        guarded(|| {
+            let config = sled::Config::new()
+                .path(directory)
+                .cache_capacity_bytes(CACHE_BYTES)
+                // Its own flusher thread would abort the whole process on an error; ours detaches the store instead.
+                .flush_every_ms(None)
+                .zstd_compression_level(1);
+            let db: sled::Db<FANOUT> = config.open()?;
+            let dossiers = db.open_tree("dossiers")?;
+            let history = db.open_tree("history")?;
+            let ledger = db.open_tree("ledger")?;
+            Ok(Store { db, dossiers, history, ledger })
+        })
+    }
+
+    /// What the store says it is; `None` when nothing was ever applied.
+    pub fn meta(&self) -> Result<Option<StoreMeta>, StoreError> {
+        let value = guarded(|| self.dossiers.get(META_KEY))?;
+        let Some(value) = value else { return Ok(None) };
+        let bytes = value::opened(&value).ok_or(StoreError::Damaged("dossiers"))?;
+        StoreMeta::decode(bytes).map(Some).ok_or(StoreError::Damaged("dossiers"))
+    }
+
+    /// Writes a batch that ends on a frame boundary, and says where that is. History and ledger go first: they overwrite
+    /// themselves when replayed, so they may be ahead of the dossiers but never behind.
+    pub fn apply(&self, mut batch: StoreBatch, meta: &StoreMeta) -> Result<(), StoreError> {
+        batch.dossiers.insert(META_KEY, value::sealed(&meta.encode()));
+        guarded(|| {
+            self.history.apply_batch(batch.history)?;
+            self.ledger.apply_batch(batch.ledger)?;
+            self.dossiers.apply_batch(batch.dossiers)
+        })
+    }
+
+    /// Makes everything applied durable.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        guarded(|| self.db.flush().map(|_| ()))
+    }
+
+    /// Calls `take` with every dossier whose number lies in a range, in order of their numbers.
+    pub fn scan_dossiers(
+        &self,
+        numbers: std::ops::Range<u64>,
+        mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut items = guarded(|| Ok(self.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
+        while let Some(item) = guarded(|| items.next().transpose())? {
+            take(value::opened(&item.1).ok_or(StoreError::Damaged("dossiers"))?)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with sequence, kind, time (ms since 1970) and payload of every master piece and feed record, oldest first.
+    pub fn scan_ledger(&self, mut take: impl FnMut(u64, u8, u64, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut items = guarded(|| Ok(self.ledger.iter()))?;
+        while let Some((key, value)) = guarded(|| items.next().transpose())? {
+            let damaged = StoreError::Damaged("ledger");
+            let sequence = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(damaged.clone())?;
+            let bytes = value::opened(&value).ok_or(damaged.clone())?;
+            let (kind, rest) = bytes.split_first().ok_or(damaged.clone())?;
+            let (time, payload) = rest.split_first_chunk::<8>().ok_or(damaged)?;
+            take(sequence, *kind, u64::from_le_bytes(*time), payload)?;
+        }
+        Ok(())
+    }
+
+    /// Calls `take` with the key and the value of every entry of the history.
+    pub fn scan_history(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let mut items = guarded(|| Ok(self.history.iter()))?;
+        while let Some((key, value)) = guarded(|| items.next().transpose())? {
+            take(&key, value::opened(&value).ok_or(StoreError::Damaged("history"))?)?;
+        }
+        Ok(())
+    }
+
+    /// The kind of the last thing that happened to a row of this identity that is no longer current; `None` when nothing did.
+    pub fn last_history(&self, identity: u128) -> Result<Option<HistoryKind>, StoreError> {
+        let prefix = identity.to_be_bytes();
+        let mut items = guarded(|| Ok(self.history.scan_prefix(prefix)))?;
+        let mut last = None;
+        while let Some((key, _)) = guarded(|| items.next().transpose())? {
+            last = Some(HistoryKind::of_key(&key).ok_or(StoreError::Damaged("history"))?);
+        }
+        Ok(last)
+    }
+
+    /// Copies an entry of the history as it lies in another store or a snapshot.
+    pub fn put_history_raw(batch: &mut StoreBatch, key: &[u8], bytes: &[u8]) {
+        let value = value::sealed(bytes);
+        batch.bytes += value.len();
+        batch.history.insert(key, value);
+    }
+}
+
+fn dossier_key(number: u64) -> [u8; 9] {
+    let mut key = [DOSSIER_PREFIX; 9];
+    if let Some(last) = key.last_chunk_mut::<8>() {
+        *last = number.to_be_bytes();
+    }
+    key
+}
+
+/// Calls the engine; its panics become errors.
+fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError> {
+    match std::panic::catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
+            Err(StoreError::Panicked(text.to_owned()))
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Store")
+    }
+}

@@ -1,0 +1,127 @@
+//! Values with their checksum behind them, and entries of the history.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What happened to a row that is no longer current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HistoryKind {
+    /// A newer registration took its place.
+    Superseded = 1,
+    /// It was withdrawn.
+    Withdrawn = 2,
+    /// It had ended before the horizon when it was registered.
+    RegisteredEnded = 3,
+    /// A pruning took it out: it had ended before the new horizon.
+    Pruned = 4,
+    /// It was withdrawn after it had left the current state.
+    WithdrawnLater = 5,
+}
+
+impl HistoryKind {
+    /// The kind that an entry's key ends with.
+    pub fn of_key(key: &[u8]) -> Option<HistoryKind> {
+        let byte = key.get(24)?;
+        [
+            HistoryKind::Superseded,
+            HistoryKind::Withdrawn,
+            HistoryKind::RegisteredEnded,
+            HistoryKind::Pruned,
+            HistoryKind::WithdrawnLater,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == *byte)
+    }
+
+    /// Whether the last registration of the identity still stands, though it is not current.
+    pub fn still_stands(self) -> bool {
+        matches!(self, HistoryKind::RegisteredEnded | HistoryKind::Pruned)
+    }
+}
+
+/// A row that is no longer current.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryEntry<'a> {
+    /// The hash of its identity.
+    pub identity: u128,
+    /// What happened.
+    pub kind: HistoryKind,
+    /// The sequence at which it became known.
+    pub since_sequence: u64,
+    /// The time of that, seconds since 1970.
+    pub since_unix_s: u32,
+    /// The sequence at which it stopped being current.
+    pub until_sequence: u64,
+    /// The time of that, seconds since 1970.
+    pub until_unix_s: u32,
+    /// Its archived bytes.
+    pub row: &'a [u8],
+}
+
+impl HistoryEntry<'_> {
+    /// Identity, sequence and kind: replaying a frame writes the same keys again.
+    pub fn key(&self) -> [u8; 25] {
+        let mut key = [self.kind as u8; 25];
+        let parts = self.identity.to_be_bytes().into_iter().chain(self.until_sequence.to_be_bytes());
+        for (place, byte) in key.iter_mut().zip(parts) {
+            *place = byte;
+        }
+        key
+    }
+
+    /// The rest.
+    pub fn value(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(16 + self.row.len());
+        value.extend_from_slice(&self.since_sequence.to_le_bytes());
+        value.extend_from_slice(&self.since_unix_s.to_le_bytes());
+        value.extend_from_slice(&self.until_unix_s.to_le_bytes());
+        value.extend_from_slice(self.row);
+        value
+    }
+}
+
+/// Bytes with their checksum behind them.
+pub(super) fn sealed(bytes: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(bytes.len() + 8);
+    value.extend_from_slice(bytes);
+    value.extend_from_slice(&xxh3_64(bytes).to_le_bytes());
+    value
+}
+
+/// The bytes before their checksum, if it matches.
+pub(super) fn opened(value: &[u8]) -> Option<&[u8]> {
+    let (bytes, checksum) = value.split_last_chunk::<8>()?;
+    (xxh3_64(bytes).to_le_bytes() == *checksum).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flipped_bit_in_a_value_is_noticed() {
+        let value = sealed(b"a dossier");
+        assert_eq!(opened(&value), Some(&b"a dossier"[..]));
+        for place in 0..value.len() {
+            let mut flipped = value.clone();
+            flipped[place] ^= 1;
+            assert_eq!(opened(&flipped), None);
+        }
+    }
+
+    #[test]
+    fn an_entry_of_the_history_sorts_behind_older_ones_of_its_identity() {
+        let entry = |until_sequence, kind| HistoryEntry {
+            identity: 7,
+            kind,
+            since_sequence: 1,
+            since_unix_s: 2,
+            until_sequence,
+            until_unix_s: 3,
+            row: b"row",
+        };
+        assert!(entry(8, HistoryKind::Withdrawn).key() < entry(300, HistoryKind::Superseded).key());
+        assert_eq!(HistoryKind::of_key(&entry(8, HistoryKind::Withdrawn).key()), Some(HistoryKind::Withdrawn));
+        assert_eq!(HistoryKind::of_key(b"short"), None);
+    }
+}
