@@ -150,6 +150,8 @@ fn a_monthly_cap_sends_the_clerk_to_the_ledger_where_the_subsidy_applies() {
     for (told, entry) in [
         (Case::of([row(NANBYO, "1234567")]).member("01"), "eligible 54136015/1234567"),
         (Case::of([capped()]).member("01"), "eligible 54136015/1234567 [check_cap_ledger]"),
+        (Case::of([capped().reimbursed()]).member("01"), "eligible_reimburse 54136015/1234567"),
+        (Case::of([capped().only_at(&[TOKYO_CLINIC])]).at(SAPPORO_CLINIC).member("01"), "not_designated 54136015/1234567"),
         (Case::of([capped()]).on("2027-04-01").member("01"), "expired 54136015/1234567"),
     ] {
         assert_eq!(told.entry(), entry);
