@@ -246,7 +246,7 @@ mod tests {
     fn only_digits_of_the_right_length_become_numbers() {
         assert!(PayerNumber::parse(b"54136015").is_ok());
         assert_eq!(PayerNumber::parse(b"5413601"), Err(IdentifierError::Length));
-        assert_eq!(PayerNumber::parse("５4136".as_bytes()), Err(IdentifierError::NotDigits));
+        assert_eq!(PayerNumber::parse("５41360".as_bytes()), Err(IdentifierError::NotDigits));
         assert_eq!(InstitutionCode::parse(b"011011371x"), Err(IdentifierError::NotDigits));
         assert!(InstitutionCode::parse(b"0110113719").unwrap().check_digit_is_right());
     }

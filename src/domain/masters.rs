@@ -429,7 +429,7 @@ mod tests {
         let masters = built();
         let day = Day::parse(b"2026-11-22").unwrap();
         assert!(masters.participates(&AuthorityCode::parse(b"012076").unwrap(), day));
-        assert!(!masters.participates(&AuthorityCode::parse(b"130001").unwrap(), day));
+        assert!(!masters.participates(&AuthorityCode::parse(b"132012").unwrap(), day));
     }
 
     #[test]

@@ -42,8 +42,10 @@ pub(super) fn ambiguous<'a, D: Dossier<'a>>(
 ) -> Answer<'a, D::Row> {
     let mut answer = Answer::bare(Verdict::Ambiguous, question.service_date, super::Notes::default());
     answer.action = action;
-    let old = |dossier: &D| dossier.rows().any(|(row, _)| is_old(&row.authority(), knowledge));
-    if knowledge.data_age_max_s.is_some() && found.iter().any(old) {
+    let subject = &question.subject;
+    let old = |row: &D::Row| subject.asks_about(row) && is_old(&row.authority(), knowledge);
+    let mut asked_about = found.iter().filter(|dossier| subject.may_mean(**dossier));
+    if knowledge.data_age_max_s.is_some() && asked_about.any(|dossier| dossier.rows().any(|(row, _)| old(row))) {
         answer.notes.add(Note::OldData);
     }
     answer

@@ -1,12 +1,14 @@
 //! What each certificate says for the service date: one entry a certificate, in the order in which payers apply.
 
+use std::cmp::Reverse;
+
 use arrayvec::ArrayVec;
 
 use super::person::Person;
-use super::{Answer, CERTIFICATES_MAX, Dossier, Knowledge, Note, Notes, Question, Row, Subject, Verdict};
+use super::{Answer, CERTIFICATES_MAX, Dossier, Knowledge, Note, Notes, Question, Row, Verdict};
 use crate::domain::day::Day;
 use crate::domain::fold;
-use crate::domain::identifier::PayerNumber;
+use crate::domain::identifier::{BranchNumber, InsurerNumber, PayerNumber};
 
 /// One certificate in an answer.
 #[derive(Debug)]
@@ -24,7 +26,7 @@ struct Certificate<'a, D: Dossier<'a>> {
     /// The dossier of the row that was seen first; it stands for the identity where there is no recipient number.
     dossier: D,
     first: &'a D::Row,
-    covering: Option<(&'a D::Row, u64)>,
+    covering: Option<&'a D::Row>,
     several_cover: bool,
     last_ended: Option<&'a D::Row>,
     next_to_come: Option<&'a D::Row>,
@@ -39,13 +41,16 @@ pub(super) fn list<'a, D: Dossier<'a>>(
 ) {
     let mut certificates: ArrayVec<Certificate<'a, D>, CERTIFICATES_MAX> = ArrayVec::new();
     for dossier in &person.dossiers {
-        for (row, sequence) in dossier.rows().filter(|(row, _)| is_asked_about(*row, &question.subject)) {
+        for (row, sequence) in dossier.rows().filter(|(row, _)| question.subject.asks_about(*row)) {
+            if is_superseded(row, sequence, &person.dossiers) {
+                continue;
+            }
             let same = certificates.iter_mut().find(|certificate| certificate.has(*dossier, row));
             match same {
-                Some(certificate) => certificate.take(row, sequence, question.service_date),
+                Some(certificate) => certificate.take(row, question.service_date),
                 None => {
                     let mut certificate = Certificate::new(*dossier, row);
-                    certificate.take(row, sequence, question.service_date);
+                    certificate.take(row, question.service_date);
                     if certificates.try_push(certificate).is_err() {
                         answer.notes.add(Note::Truncated);
                     }
@@ -54,16 +59,20 @@ pub(super) fn list<'a, D: Dossier<'a>>(
         }
     }
 
-    let mut entries: ArrayVec<Entitlement<'a, D::Row>, CERTIFICATES_MAX> = ArrayVec::new();
+    let mut entries: ArrayVec<(Entitlement<'a, D::Row>, D), CERTIFICATES_MAX> = ArrayVec::new();
     for certificate in &certificates {
         if let Some(entry) = certificate.entitlement(question, knowledge) {
-            entries.push(entry);
+            entries.push((entry, certificate.dossier));
         }
     }
     if entries.len() > 1 {
-        entries.sort_unstable_by(|one, other| order(one, knowledge).cmp(&order(other, knowledge)));
+        entries.sort_unstable_by(|(one, one_in), (other, other_in)| {
+            let by_certificate = order(one, knowledge).cmp(&order(other, knowledge));
+            // Without recipient numbers it is the insured identity that makes two certificates two.
+            by_certificate.then_with(|| insured_identity(*one_in).cmp(&insured_identity(*other_in)))
+        });
     }
-    for entry in entries {
+    for (entry, _) in entries {
         if answer.entitlements.try_push(entry).is_err() {
             answer.notes.add(Note::Truncated);
             break;
@@ -71,11 +80,26 @@ pub(super) fn list<'a, D: Dossier<'a>>(
     }
 }
 
-/// A certificate's number answers for that certificate only, not for the person's others.
-fn is_asked_about(row: &impl Row, subject: &Subject<'_>) -> bool {
-    let Subject::Certificate { payer, recipient, .. } = subject else { return true };
-    row.payer_number() == Some(*payer)
-        && fold::Folded::of_recipient_number(row.recipient_number()).is_ok_and(|number| number.as_bytes() == *recipient)
+/// A row on its way from one dossier to another is seen in both: the newer registration counts, whatever days either covers.
+/// Within one dossier no row is twice.
+fn is_superseded<'a, D: Dossier<'a>>(row: &D::Row, sequence: u64, dossiers: &[D]) -> bool {
+    let supersedes =
+        |newer: &D::Row| newer.history_key() == row.history_key() && is_same_type(newer, row) && is_same_recipient(newer, row);
+    let holds_newer = |dossier: &D| dossier.rows().any(|(newer, known_since)| known_since > sequence && supersedes(newer));
+    dossiers.len() > 1 && dossiers.iter().any(holds_newer)
+}
+
+fn is_same_type<R: Row>(one: &R, other: &R) -> bool {
+    one.authority() == other.authority() && one.certificate_type() == other.certificate_type() && one.sub_key() == other.sub_key()
+}
+
+fn is_same_recipient<R: Row>(one: &R, other: &R) -> bool {
+    let (one, other) = (one.recipient_number(), other.recipient_number());
+    !one.is_empty() && !other.is_empty() && fold::same_recipient_number(one, other)
+}
+
+fn insured_identity<'a, D: Dossier<'a>>(dossier: D) -> (InsurerNumber, &'a [u8], Option<BranchNumber>) {
+    (dossier.insurer_number(), dossier.symbol_and_number(), dossier.branch_number())
 }
 
 impl<'a, D: Dossier<'a>> Certificate<'a, D> {
@@ -85,61 +109,36 @@ impl<'a, D: Dossier<'a>> Certificate<'a, D> {
 
     /// Whether a row is another period of this certificate: a row's identity without its history key.
     fn has(&self, dossier: D, row: &D::Row) -> bool {
-        let first = self.first;
-        first.authority() == row.authority()
-            && first.certificate_type() == row.certificate_type()
-            && first.sub_key() == row.sub_key()
-            && match (first.recipient_number().is_empty(), row.recipient_number().is_empty()) {
-                (false, false) => fold::same_recipient_number(first.recipient_number(), row.recipient_number()),
-                (true, true) => self.is_same_insured(dossier),
-                _ => false,
-            }
-    }
-
-    fn is_same_insured(&self, dossier: D) -> bool {
-        self.dossier.insurer_number() == dossier.insurer_number()
-            && self.dossier.symbol_and_number() == dossier.symbol_and_number()
-            && self.dossier.branch_number() == dossier.branch_number()
+        let by_recipient = is_same_recipient(self.first, row);
+        let by_insured = self.first.recipient_number().is_empty() && row.recipient_number().is_empty();
+        is_same_type(self.first, row)
+            && (by_recipient || by_insured && insured_identity(self.dossier) == insured_identity(dossier))
     }
 
     /// Weighs one row: of those covering the day the latest to start, then to end, then the greater history key; of those
-    /// that ended the last; of those to come the next.
-    fn take(&mut self, row: &'a D::Row, sequence: u64, day: Day) {
+    /// that ended the last; of those to come the next, and of several the one that will count on its first day.
+    fn take(&mut self, row: &'a D::Row, day: Day) {
+        let counts = |row: &'a D::Row| (row.valid_from(), row.valid_to(), row.history_key());
+        let ended = |row: &'a D::Row| (row.valid_to(), row.valid_from(), row.history_key());
+        let comes = |row: &'a D::Row| (Reverse(row.valid_from()), row.valid_to(), row.history_key());
         if day < row.valid_from() {
-            if self.next_to_come.is_none_or(|kept| row.valid_from() < kept.valid_from()) {
+            if self.next_to_come.is_none_or(|kept| comes(kept) < comes(row)) {
                 self.next_to_come = Some(row);
             }
         } else if row.valid_to() < day {
-            let later = |kept: &'a D::Row| (kept.valid_to(), kept.valid_from(), kept.history_key());
-            if self.last_ended.is_none_or(|kept| later(kept) < later(row)) {
+            if self.last_ended.is_none_or(|kept| ended(kept) < ended(row)) {
                 self.last_ended = Some(row);
             }
         } else {
-            self.take_covering(row, sequence);
-        }
-    }
-
-    fn take_covering(&mut self, row: &'a D::Row, sequence: u64) {
-        let Some((kept, kept_sequence)) = self.covering else {
-            self.covering = Some((row, sequence));
-            return;
-        };
-        if kept.history_key() == row.history_key() {
-            // The same row, seen in the dossier it moves to and in the one it moves from: the newer counts, once.
-            if sequence > kept_sequence {
-                self.covering = Some((row, sequence));
+            self.several_cover = self.covering.is_some();
+            if self.covering.is_none_or(|kept| counts(kept) < counts(row)) {
+                self.covering = Some(row);
             }
-            return;
-        }
-        self.several_cover = true;
-        let rank = |row: &D::Row| (row.valid_from(), row.valid_to());
-        if (rank(kept), kept.history_key()) < (rank(row), row.history_key()) {
-            self.covering = Some((row, sequence));
         }
     }
 
     fn entitlement(&self, question: &Question<'_>, knowledge: &Knowledge<'_>) -> Option<Entitlement<'a, D::Row>> {
-        if let Some((row, _)) = self.covering {
+        if let Some(row) = self.covering {
             let mut notes = Notes::default();
             if self.several_cover {
                 notes.add(Note::Overlap);

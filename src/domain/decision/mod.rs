@@ -26,6 +26,7 @@ mod tests;
 use arrayvec::ArrayVec;
 
 use super::day::{BirthDate, Day};
+use super::fold::Folded;
 use super::identifier::{AuthorityCode, BranchNumber, InstitutionCode, InsurerNumber, PayerNumber, Sex};
 use super::masters::Masters;
 
@@ -327,6 +328,23 @@ pub enum Subject<'q> {
     },
     /// A card link: all rows of the person count.
     Card,
+}
+
+impl Subject<'_> {
+    /// Whether a dossier found may be the person's: a birth date given with a certificate is no part of the key.
+    fn may_mean<'a, D: Dossier<'a>>(&self, dossier: D) -> bool {
+        match self {
+            Subject::Certificate { birth: Some(birth), .. } => *birth == dossier.birth_date(),
+            Subject::Certificate { .. } | Subject::Member { .. } | Subject::Card => true,
+        }
+    }
+
+    /// Whether a row counts: a certificate's number answers for that certificate only, not for the person's others.
+    fn asks_about(&self, row: &impl Row) -> bool {
+        let Subject::Certificate { payer, recipient, .. } = self else { return true };
+        row.payer_number() == Some(*payer)
+            && Folded::of_recipient_number(row.recipient_number()).is_ok_and(|number| number.as_bytes() == *recipient)
+    }
 }
 
 /// A question, with consent given. Without consent nothing is looked up: [`Answer::no_information`].

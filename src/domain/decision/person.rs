@@ -20,8 +20,8 @@ pub(super) struct Person<D> {
 pub(super) fn resolve<'a, D: Dossier<'a>>(found: &[D], question: &Question<'_>) -> Result<Person<D>, Action> {
     match question.subject {
         Subject::Member { branch } => member(found, branch, question.service_date),
-        Subject::Certificate { birth, .. } => several_keys(found, birth.is_none()),
-        Subject::Card => several_keys(found, false),
+        Subject::Certificate { birth, .. } => shared_key(found, &question.subject, birth.is_none()),
+        Subject::Card => shared_key(found, &question.subject, false),
     }
 }
 
@@ -91,20 +91,22 @@ fn may_be_several_people<'a, D: Dossier<'a>>(dossier: D, day: Day) -> bool {
 }
 
 /// Dossiers that share a certificate or a card are one person unless something shows otherwise.
-fn several_keys<'a, D: Dossier<'a>>(found: &[D], birth_can_be_asked: bool) -> Result<Person<D>, Action> {
-    let different = |one: D, other: D| one.birth_date() != other.birth_date() || different_branches(one, other);
-    let pairs_any = |test: &dyn Fn(D, D) -> bool| {
-        found.iter().enumerate().any(|(place, one)| found.iter().take(place).any(|other| test(*one, *other)))
-    };
-    if pairs_any(&different) {
-        // A birth date helps only where no two people share one.
-        let helps = birth_can_be_asked
-            && !pairs_any(&|one, other| one.birth_date() == other.birth_date() && different_branches(one, other));
-        return Err(if helps { Action::AskForBirthDate } else { Action::AskForPaperCertificate });
+fn shared_key<'a, D: Dossier<'a>>(found: &[D], subject: &Subject<'_>, birth_can_be_asked: bool) -> Result<Person<D>, Action> {
+    let mut dossiers: ArrayVec<D, DOSSIERS_MAX> = ArrayVec::new();
+    for dossier in found.iter().filter(|dossier| subject.may_mean(**dossier)) {
+        dossiers.try_push(*dossier).map_err(|_| Action::AskForPaperCertificate)?;
     }
-    let dossiers: Result<ArrayVec<D, DOSSIERS_MAX>, _> = found.try_into();
-    let dossiers = dossiers.map_err(|_| Action::AskForPaperCertificate)?;
-    Ok(Person { dossiers, notes: Notes::default() })
+    let pairs_any = |test: &dyn Fn(D, D) -> bool| {
+        dossiers.iter().enumerate().any(|(place, one)| dossiers.iter().take(place).any(|other| test(*one, *other)))
+    };
+    // A birth date helps only where no two people share one.
+    let twins = pairs_any(&|one, other| one.birth_date() == other.birth_date() && different_branches(one, other));
+    let births_differ = pairs_any(&|one, other| one.birth_date() != other.birth_date());
+    match (twins, births_differ) {
+        (false, false) => Ok(Person { dossiers, notes: Notes::default() }),
+        (false, true) if birth_can_be_asked => Err(Action::AskForBirthDate),
+        _ => Err(Action::AskForPaperCertificate),
+    }
 }
 
 fn different_branches<'a, D: Dossier<'a>>(one: D, other: D) -> bool {
