@@ -91,7 +91,7 @@ impl Arena {
         let length = unsafe { start.cast::<u32>().read() };
         // SAFETY: `length` bytes from there on are that dossier; nobody writes to them again while its segment is mapped.
         let bytes = unsafe { std::slice::from_raw_parts(start, usize::try_from(length).unwrap_or(0)) };
-        // SAFETY: only bytes of a `DossierRef` or a `DossierBuilder` are ever copied in, onto a word.
+        // SAFETY: only bytes of a `DossierRef` or a `DossierBatch` are ever copied in, onto a word.
         unsafe { DossierRef::trusted(bytes) }
     }
 

@@ -82,7 +82,7 @@ impl<'a> DossierRef<'a> {
     ///
     /// # Safety
     /// [`DossierRef::validated`] must have accepted these very bytes, at this or another multiple of eight, or
-    /// [`DossierBuilder`] must have built them; and they must not change while the reference lives.
+    /// [`DossierBatch`] must have laid them out; and they must not change while the reference lives.
     pub unsafe fn trusted(bytes: &'a [u8]) -> DossierRef<'a> {
         DossierRef { bytes }
     }
@@ -102,6 +102,32 @@ impl<'a> DossierRef<'a> {
         usize::from(u16::from_le_bytes(self.bytes_at(6)))
     }
 
+    /// The row at a place of its table.
+    pub fn row_at(self, place: usize) -> Option<HeldRow<'a>> {
+        if place < self.row_count() { self.held_row(place) } else { None }
+    }
+
+    /// The place of the row of a full identity: a certificate's and a history key.
+    pub fn place_of(self, identity: &[u8], scratch: &mut Vec<u8>) -> Option<usize> {
+        self.held_rows().position(|held| {
+            scratch.clear();
+            identity::append_certificate_identity(held.row, scratch);
+            identity::append_history_key(held.row, scratch);
+            scratch == identity
+        })
+    }
+
+    /// What makes it this insured identity's: insurer, birth date, symbol and number, branch number.
+    pub fn insured_identity(self) -> u128 {
+        let key = decision::Dossier::symbol_and_number(self);
+        let mut bytes = Vec::with_capacity(13 + key.len());
+        bytes.extend_from_slice(&self.bytes_at::<8>(16));
+        bytes.extend_from_slice(&self.bytes_at::<4>(24));
+        bytes.extend_from_slice(key);
+        bytes.push(self.byte(5));
+        identity::hash_128(&bytes)
+    }
+
     /// Its rows, with when each became known.
     pub fn held_rows(self) -> impl Iterator<Item = HeldRow<'a>> {
         (0..self.row_count()).filter_map(move |place| self.held_row(place))
@@ -116,10 +142,7 @@ impl<'a> DossierRef<'a> {
     }
 
     /// Whether a row answers to a certificate key (payer and folded recipient number).
-    pub fn has_certificate_key(self, key: &KeyBytes, scratch_birth: Option<BirthDate>) -> bool {
-        if scratch_birth.is_some_and(|birth| birth != decision::Dossier::birth_date(self)) {
-            return false;
-        }
+    pub fn has_certificate_key(self, key: &KeyBytes) -> bool {
         self.held_rows().any(|held| {
             let payer = held.row.payer_number();
             payer.is_some_and(|payer| {
@@ -156,7 +179,7 @@ impl<'a> DossierRef<'a> {
         let (start, end) = self.row_span(place);
         let bytes = self.bytes.get(start..end)?;
         let entry = HEAD + place * ENTRY;
-        // SAFETY: `validated` accepted every row of the dossier at its place in the table, or the builder put a validated row
+        // SAFETY: `validated` accepted every row of the dossier at its place in the table, or the batch put a validated row
         // there; dossiers lie on words and rows on words within them, so the alignment is the same wherever the dossier is.
         let row = unsafe { row::trusted(bytes) };
         let time_unix_s = self.u32_at(entry + 8);
@@ -226,38 +249,55 @@ pub fn row_keys_into(row: &ArchivedRow, scratch: &mut Vec<u8>, mut take: impl Fn
     take(KeyHash::of(KeyKind::Identity, scratch));
 }
 
-/// Builds a dossier's bytes from rows that were validated.
+/// Dossiers laid out from rows, one behind the other in one piece of memory.
 #[derive(Default)]
-pub struct DossierBuilder {
-    out: AlignedVec<8>,
+pub struct DossierBatch {
+    bytes: AlignedVec<8>,
+    ends: Vec<usize>,
     key: Vec<u8>,
 }
 
-impl DossierBuilder {
-    /// Lays out a dossier of `rows`, all of one insured identity; the first row says which. Gives `None` for no rows, or for more
-    /// bytes than the table can address, which twice [`DOSSIER_ROWS_MAX`] rows can reach only at their largest.
-    pub fn build(&mut self, number: u64, rows: &[HeldRow<'_>]) -> Option<DossierRef<'_>> {
+impl DossierBatch {
+    /// Lays out a dossier of `rows`, all of one insured identity, which the first row says; returns its place in the batch. `None`
+    /// for no rows, or for more bytes than a dossier's table can address, which even twice [`DOSSIER_ROWS_MAX`] rows cannot reach.
+    pub fn push(&mut self, number: u64, rows: &[HeldRow<'_>]) -> Option<usize> {
+        let start = self.bytes.len();
+        let laid_out = self.lay_out(start, number, rows);
+        if laid_out.is_none() {
+            self.bytes.resize(start, 0);
+            return None;
+        }
+        self.ends.push(self.bytes.len());
+        Some(self.ends.len() - 1)
+    }
+
+    /// The dossier at a place of the batch.
+    pub fn dossier(&self, place: usize) -> Option<DossierRef<'_>> {
+        let start = if place == 0 { 0 } else { *self.ends.get(place - 1)? };
+        let bytes = self.bytes.get(start..*self.ends.get(place)?)?;
+        Some(DossierRef { bytes })
+    }
+
+    fn lay_out(&mut self, start: usize, number: u64, rows: &[HeldRow<'_>]) -> Option<()> {
         let first = rows.first()?.row;
         let row_count = u16::try_from(rows.len()).ok()?;
-        let DossierBuilder { out, key } = self;
-        out.clear();
-        out.extend_from_slice(&[0; HEAD]);
-        out.resize(HEAD + rows.len() * ENTRY, 0);
+        let DossierBatch { bytes: out, key, .. } = self;
+        out.resize(start + HEAD + rows.len() * ENTRY, 0);
         key.clear();
         identity::append_symbol_and_number(first, key);
         let key_length = u16::try_from(key.len()).ok()?;
         out.extend_from_slice(key);
         out.resize(padded(out.len()), 0);
         for (place, held) in rows.iter().enumerate() {
-            let offset = u16::try_from(out.len() / 8).ok()?;
+            let offset = u16::try_from((out.len() - start) / 8).ok()?;
             let length = u16::try_from(held.bytes.len()).ok()?;
             out.extend_from_slice(held.bytes);
             out.resize(padded(out.len()), 0);
-            let entry = out.get_mut(HEAD + place * ENTRY..)?.first_chunk_mut::<ENTRY>()?;
+            let entry = out.get_mut(start + HEAD + place * ENTRY..)?.first_chunk_mut::<ENTRY>()?;
             write_entry(entry, held, offset, length);
         }
-        let length = u32::try_from(out.len()).ok()?;
-        let head = out.first_chunk_mut::<HEAD>()?;
+        let length = u32::try_from(out.len() - start).ok()?;
+        let head = out.get_mut(start..)?.first_chunk_mut::<HEAD>()?;
         let branch = first.branch_number().map_or(u8::MAX, BranchNumber::value);
         let insurer = first.insurer_number();
         let fields: [&[u8]; 8] = [
@@ -271,7 +311,7 @@ impl DossierBuilder {
             &[0, 0],
         ];
         copy_fields(head, &fields);
-        Some(DossierRef { bytes: out })
+        Some(())
     }
 }
 

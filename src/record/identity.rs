@@ -135,6 +135,14 @@ pub fn append_certificate_identity(row: &ArchivedRow, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends a row's member key, then its branch number: the insured identity, of which the member key is all but the last byte.
+pub fn append_insured_identity(row: &ArchivedRow, out: &mut Vec<u8>) {
+    out.extend_from_slice(row.insurer_number().as_bytes());
+    out.extend_from_slice(&row.birth_date().packed().to_le_bytes());
+    append_symbol_and_number(row, out);
+    out.push(row.branch_number().map_or(u8::MAX, |branch| branch.value()));
+}
+
 /// Appends what makes a row its certificate's row: follows [`append_certificate_identity`].
 pub fn append_history_key(row: &ArchivedRow, out: &mut Vec<u8>) {
     out.push(SEPARATOR);

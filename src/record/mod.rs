@@ -11,7 +11,7 @@ pub mod payload;
 pub mod row;
 
 pub use checksum::StateChecksum;
-pub use dossier::{DossierBuilder, DossierRef};
+pub use dossier::{DossierBatch, DossierRef};
 pub use row::ArchivedRow;
 
 /// Stored bytes that are not what their place says. Never carries the bytes.

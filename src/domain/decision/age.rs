@@ -22,7 +22,9 @@ pub(super) fn weigh<R: Row>(answer: &mut Answer<'_, R>, question: &Question<'_>,
         Subject::Certificate { payer, .. } => knowledge.masters.payer_authority(&payer, question.service_date),
         Subject::Member { .. } | Subject::Card => None,
     };
-    let newest_is_old = match payer {
+    // An authority that never registered has no data that could be old: whether it takes part is judged by the newest feed of all.
+    let fed = payer.filter(|authority| is_a_source(authority, knowledge));
+    let newest_is_old = match fed {
         Some(authority) => is_old(&authority, knowledge),
         None => is_over_age(knowledge.sources.newest_feed_unix_s(), knowledge),
     };
@@ -49,6 +51,11 @@ pub(super) fn ambiguous<'a, D: Dossier<'a>>(
         answer.notes.add(Note::OldData);
     }
     answer
+}
+
+fn is_a_source(authority: &AuthorityCode, knowledge: &Knowledge<'_>) -> bool {
+    let source = knowledge.sources.of(authority);
+    source.last_feed_unix_s.is_some() || source.has_current_rows
 }
 
 fn is_old(authority: &AuthorityCode, knowledge: &Knowledge<'_>) -> bool {

@@ -1,0 +1,69 @@
+//! What is wrong though look-ups go on: `health` lists it, `status` says more.
+
+use std::sync::{Mutex, PoisonError};
+
+/// A trouble that does not stop look-ups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// The store failed and is no longer written.
+    StoreDetached,
+    /// The store was damaged and is rebuilt from the log.
+    StoreRebuilt,
+    /// A sync of the log failed: nothing more is acknowledged until a restart.
+    LogPoisoned,
+    /// A segment of the log is damaged: nothing more is acknowledged.
+    LogCorrupt,
+    /// The log ends before the store: it was lost, nothing is written.
+    LogLost,
+    /// A torn tail was cut off at the start.
+    TornTailCut,
+    /// Some source's data are older than the operator allows.
+    OldData,
+}
+
+impl Trouble {
+    /// The word in `health` and `status`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Trouble::StoreDetached => "store_detached",
+            Trouble::StoreRebuilt => "store_rebuilt",
+            Trouble::LogPoisoned => "log_poisoned",
+            Trouble::LogCorrupt => "log_corrupt",
+            Trouble::LogLost => "log_lost",
+            Trouble::TornTailCut => "torn_tail_cut",
+            Trouble::OldData => "old_data",
+        }
+    }
+
+    /// Whether writing stops.
+    pub const fn stops_writing(self) -> bool {
+        matches!(self, Trouble::LogPoisoned | Trouble::LogCorrupt | Trouble::LogLost)
+    }
+}
+
+/// The troubles of a registry, each with what is known about it.
+#[derive(Debug, Default)]
+pub struct Troubles {
+    list: Mutex<Vec<(Trouble, String)>>,
+}
+
+impl Troubles {
+    /// Adds a trouble; the first word about each counts.
+    pub fn raise(&self, trouble: Trouble, detail: String) {
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if !list.iter().any(|(known, _)| *known == trouble) {
+            list.push((trouble, detail));
+            list.sort_by_key(|(trouble, _)| *trouble);
+        }
+    }
+
+    /// All troubles with their details.
+    pub fn list(&self) -> Vec<(Trouble, String)> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The first trouble that stops writing.
+    pub fn stops_writing(&self) -> Option<(Trouble, String)> {
+        self.list().into_iter().find(|(trouble, _)| trouble.stops_writing())
+    }
+}

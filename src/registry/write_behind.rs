@@ -1,0 +1,236 @@
+//! The thread that writes the store, behind the log.
+//!
+//! It takes frames' effects from a queue bounded in bytes: when the store is slower than the log, registering waits. A store that
+//! fails is detached: the log and the look-ups go on, and the next start judges the store anew.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::troubles::{Trouble, Troubles};
+use crate::record::DossierBatch;
+use crate::store::{HistoryEntry, HistoryKind, Store, StoreBatch, StoreError, StoreMeta};
+
+/// The queue holds at most this much before registering waits.
+const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// A batch is closed at this size.
+const BATCH_BYTES: usize = 4 << 20;
+/// Applied batches are made durable at least this often.
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+
+/// A row that becomes history, with its bytes.
+pub(super) struct OwnedPast {
+    pub(super) identity: u128,
+    pub(super) kind: HistoryKind,
+    pub(super) since_sequence: u64,
+    pub(super) since_unix_s: u32,
+    pub(super) row: Vec<u8>,
+}
+
+/// What one frame does to the store.
+pub(super) struct Effects {
+    pub(super) batch: DossierBatch,
+    /// Places in `batch` that are only for the index.
+    pub(super) interim_places: Vec<usize>,
+    pub(super) removed: Vec<u64>,
+    pub(super) past: Vec<OwnedPast>,
+    pub(super) ledger: Option<(u8, Vec<u8>)>,
+    pub(super) ledger_removed: Vec<u64>,
+    pub(super) time_unix_ms: u64,
+    pub(super) meta: StoreMeta,
+    pub(super) bytes: usize,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Effects>,
+    bytes: usize,
+    busy: bool,
+    closed: bool,
+    applied: u64,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+/// The door to the thread.
+pub(super) struct WriteBehind {
+    shared: Arc<Shared>,
+    store: Arc<Store>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl WriteBehind {
+    /// Starts the thread on a store that stands at `applied`.
+    pub(super) fn start(store: Arc<Store>, applied: u64, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
+        let queue = Queue { applied, ..Queue::default() };
+        let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
+        let (for_thread, its_store) = (shared.clone(), store.clone());
+        let run = move || {
+            if let Err(error) = write_all(&for_thread, &its_store) {
+                tracing::error!(%error, "the store is detached; look-ups and the log go on");
+                troubles.raise(Trouble::StoreDetached, error.to_string());
+                let mut queue = lock(&for_thread.queue);
+                queue.closed = true;
+                queue.busy = false;
+                queue.waiting.clear();
+                queue.bytes = 0;
+                for_thread.changed.notify_all();
+            }
+        };
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
+        Ok(WriteBehind { shared, store, thread: Some(thread) })
+    }
+
+    /// Hands a frame's effects over; waits while the queue is full. A detached store takes nothing.
+    pub(super) fn push(&self, effects: Effects) {
+        let mut queue = lock(&self.shared.queue);
+        while queue.bytes > QUEUE_BYTES_MAX && !queue.closed {
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        if !queue.closed {
+            queue.bytes += effects.bytes;
+            queue.waiting.push_back(effects);
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Waits until everything handed over is applied; false when the store is detached.
+    pub(super) fn drain(&self) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        while (queue.busy || !queue.waiting.is_empty()) && !queue.closed {
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        !queue.closed
+    }
+
+    /// The sequence up to which frames are applied.
+    pub(super) fn applied(&self) -> u64 {
+        lock(&self.shared.queue).applied
+    }
+
+    /// The store, for questions about history.
+    pub(super) fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Applies what is waiting, makes it durable, and ends the thread.
+    pub(super) fn close(&mut self) {
+        lock(&self.shared.queue).closed = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's thread panicked");
+        }
+    }
+}
+
+impl Drop for WriteBehind {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
+    let mut last_flush = Instant::now();
+    let mut unflushed = false;
+    loop {
+        let Some(run) = next_run(shared, unflushed, last_flush) else {
+            return store.flush();
+        };
+        if run.is_empty() {
+            store.flush()?;
+            unflushed = false;
+            last_flush = Instant::now();
+            continue;
+        }
+        let applied = apply_run(store, run)?;
+        unflushed = true;
+        if last_flush.elapsed() > FLUSH_EVERY {
+            store.flush()?;
+            unflushed = false;
+            last_flush = Instant::now();
+        }
+        let mut queue = lock(&shared.queue);
+        queue.busy = false;
+        queue.applied = applied;
+        shared.changed.notify_all();
+    }
+}
+
+/// The next frames to be applied together; an empty run says that it is time to flush, `None` that it is time to end.
+fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec<Effects>> {
+    let mut queue = lock(&shared.queue);
+    while queue.waiting.is_empty() {
+        if queue.closed {
+            return None;
+        }
+        if !unflushed {
+            queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            continue;
+        }
+        let left = FLUSH_EVERY.saturating_sub(last_flush.elapsed());
+        if left.is_zero() {
+            return Some(Vec::new());
+        }
+        queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    let mut run = Vec::new();
+    let mut bytes = 0;
+    while bytes < BATCH_BYTES
+        && let Some(effects) = queue.waiting.pop_front()
+    {
+        bytes += effects.bytes;
+        run.push(effects);
+    }
+    queue.bytes -= bytes;
+    queue.busy = true;
+    shared.changed.notify_all();
+    Some(run)
+}
+
+fn apply_run(store: &Store, run: Vec<Effects>) -> Result<u64, StoreError> {
+    let mut batch = StoreBatch::default();
+    let mut last = None;
+    for effects in run {
+        let sequence = effects.meta.position.sequence;
+        for place in 0.. {
+            let Some(dossier) = effects.batch.dossier(place) else { break };
+            if !effects.interim_places.contains(&place) {
+                batch.put_dossier(dossier.number(), dossier.as_bytes());
+            }
+        }
+        for number in &effects.removed {
+            batch.remove_dossier(*number);
+        }
+        for past in &effects.past {
+            batch.put_history(&HistoryEntry {
+                identity: past.identity,
+                kind: past.kind,
+                since_sequence: past.since_sequence,
+                since_unix_s: past.since_unix_s,
+                until_sequence: sequence,
+                until_unix_s: u32::try_from(effects.time_unix_ms / 1000).unwrap_or(u32::MAX),
+                row: &past.row,
+            });
+        }
+        if let Some((kind, payload)) = &effects.ledger {
+            batch.put_ledger(sequence, *kind, effects.time_unix_ms, payload);
+        }
+        for sequence in &effects.ledger_removed {
+            batch.remove_ledger(*sequence);
+        }
+        last = Some(effects.meta);
+    }
+    let Some(meta) = last else { return Ok(0) };
+    store.apply(batch, &meta)?;
+    Ok(meta.position.sequence)
+}
+
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
