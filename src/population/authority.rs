@@ -4,7 +4,7 @@
 //! country holds dozens of towns. A payer number names one seat: within its prefecture every pair of municipality and seat has a
 //! number of its own (001 …), and so has every seat of the prefecture itself (601 …). In the field, too, a big authority has
 //! several payer numbers for one scheme (domain notes §2.2). That is what keeps recipient numbers apart, see
-//! [`crate::population`].
+//! the story of the room.
 
 use std::sync::LazyLock;
 

@@ -51,7 +51,7 @@ impl Insured {
         let place = population.members.place(member);
         let (slot, number) = (place / NUMBERS_OF_A_SLOT, place % NUMBERS_OF_A_SLOT);
         let insurance = insurance(&person, dice);
-        let wide_symbol = dice.percent(33);
+        let wide_symbol = dice.percent(31);
         let symbol = match insurance {
             Insurance::Elderly => Text::new(),
             _ if wide_symbol => wide_symbol_text(person.residence.municipality.name, dice),
@@ -66,9 +66,39 @@ impl Insured {
             symbol,
             number: number_text(insurance, number, wide_symbol && dice.percent(50), dice),
             branch,
-            branch_registered: branch.is_some() && !dice.permille(17),
+            branch_registered: branch.is_some() && !dice.permille(10),
             birth: person.birth,
         }
+    }
+
+    /// The insurer number (保険者番号) as written: 8 digits, or 6 bare or padded.
+    pub fn insurer_number(&self) -> &str {
+        self.insurer_number.as_str()
+    }
+
+    /// The symbol (記号) as printed; empty where the insurer gives none.
+    pub fn symbol(&self) -> &str {
+        self.symbol.as_str()
+    }
+
+    /// The number (番号) as printed.
+    pub fn number(&self) -> &str {
+        self.number.as_str()
+    }
+
+    /// The branch number (枝番) on the card, which may not have been registered.
+    pub fn branch_number(&self) -> Option<u8> {
+        self.branch
+    }
+
+    /// Whether the authority registered the branch number.
+    pub fn branch_is_registered(&self) -> bool {
+        self.branch_registered
+    }
+
+    /// The birth date.
+    pub fn birth_date(&self) -> BirthDate {
+        self.birth
     }
 
     /// The branch number as registered: two digits, or nothing.
@@ -85,7 +115,7 @@ fn insurance(person: &Person<'_>, dice: &mut Dice) -> Insurance {
     let lot = dice.small(100);
     match person.age {
         75.. => Insurance::Elderly,
-        65..75 if person.disabled && lot < 35 => Insurance::Elderly,
+        65..75 if person.disabled && lot < 20 => Insurance::Elderly,
         65..75 if lot < 80 => Insurance::Municipal,
         _ if lot < 28 => Insurance::Municipal,
         _ if lot < 64 => Insurance::Employer(1),
@@ -158,7 +188,7 @@ fn narrow_symbol_text(insurance: Insurance, dice: &mut Dice) -> Text<40> {
             text.push('-');
             text.push_number(dice.below(100), 2);
         }
-        2 => text.push_number(dice.below(1_000), 3),
+        2 => text.push_number(dice.below(900_000) + 100_000, 6),
         _ => text.push_number(dice.below(90_000) + 10_000, 5),
     }
     text

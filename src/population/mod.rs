@@ -9,7 +9,7 @@
 //! - *Members.* A bijection sends each member's number to a slot and seven digits. The slot is a digit of the insurer number and the
 //!   seven digits are in the number (番号), so insurer and number together occur once. Twins share one on purpose, and differ in
 //!   their branch numbers. Who moves to another insurer gets the number of a member that nobody was.
-//! - *Certificates.* A second bijection sends each recipient (each pair of twins) to a seat, see [`authority`], and a place in it; the
+//! - *Certificates.* A second bijection sends each recipient (each pair of twins) to a seat, see `authority.rs`, and a place in it; the
 //!   place holds six serials, three for each twin. The payer number names the seat, the recipient number is the serial
 //!   scattered over its six digits and a check digit. So payer and recipient number together occur once, and so do
 //!   authority, certificate type and recipient number.
@@ -20,6 +20,7 @@ mod authority;
 mod certificate;
 mod changes;
 mod copay;
+mod encoding;
 mod insured;
 mod month;
 pub mod oracle;
@@ -32,11 +33,13 @@ mod scheme;
 mod stranger;
 pub mod synth;
 mod text;
+pub mod workload;
 
 #[cfg(test)]
 mod mix_tests;
 
 pub use certificate::Certificate;
+pub use changes::Fate;
 pub use copay::Copay;
 pub use insured::Insured;
 pub use period::{Case, Period};

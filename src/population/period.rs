@@ -168,10 +168,10 @@ fn past(case: Case, length: u32, dice: &mut Dice) -> (Past, u32) {
         return (Past::None, length);
     }
     match dice.small(1000) {
-        0..180 => (Past::Renewed(4), 12),
-        180..270 => (Past::Renewed(1), length),
-        270..330 => (Past::Gap(1 + dice.small(6)), length),
-        330..480 => (Past::LongAgo(dice.small(24)), length),
+        0..162 => (Past::Renewed(4), 12),
+        162..252 => (Past::Renewed(1), length),
+        252..308 => (Past::Gap(1 + dice.small(6)), length),
+        308..440 => (Past::LongAgo(dice.small(24)), length),
         _ => (Past::None, length),
     }
 }

@@ -1,9 +1,6 @@
-//! Questions as they go over the wire, and the workload that load tests and checks ask.
+//! Questions as they go over the wire.
 
-use super::Population;
 use super::insured::Insured;
-use super::oracle::ExpectedAnswer;
-use super::random::{Dice, Purpose};
 use super::recipient::Recipient;
 use super::text::{Text, narrow};
 use crate::domain::day::{BirthDate, Day};
@@ -149,159 +146,6 @@ impl Insured {
     }
 }
 
-/// Which institution asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asker {
-    /// None is named.
-    Nobody,
-    /// Always this one, as in a batch, where the request names it.
-    Always(String),
-    /// Of the certificates that name institutions, every second is asked about at one of them; the rest at some other.
-    Visited,
-}
-
-/// Look-ups in the proportions of a reception's day: member 80 %, certificate 12 %, card 8 %; of all, 8 % about unknown people and
-/// 2 % without consent; one in ten back-dated within the 24 months.
-#[derive(Clone)]
-pub struct Workload {
-    population: Population,
-    asker: Asker,
-    seed: u64,
-}
-
-/// A question with its right answer.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// What is asked.
-    pub asked: Asked,
-    /// The service date.
-    pub day: Day,
-    /// The service date, where the batch line must say it because it is not the workload's [`Workload::day`].
-    pub own_day: Option<Day>,
-    /// Whether consent is given; it is per request, so a batch holds questions of one kind only.
-    pub consent: bool,
-    /// The institution that asks.
-    pub institution: Option<String>,
-    /// The right answer, given `consent` and `institution`.
-    pub expected: ExpectedAnswer,
-}
-
-impl Question {
-    /// The line of the batch form, without its line end.
-    pub fn line(&self) -> String {
-        self.asked.line(self.own_day)
-    }
-
-    /// The body of a single question in JSON.
-    pub fn json(&self) -> String {
-        self.asked.json(self.day, self.consent, self.institution.as_deref())
-    }
-}
-
-impl Workload {
-    /// The workload `seed` on a population.
-    pub fn new(population: Population, seed: u64, asker: Asker) -> Workload {
-        Workload { population, asker, seed }
-    }
-
-    /// The day of all questions without a day of their own: the requests' `on`.
-    pub fn day(&self) -> Day {
-        self.population.as_of
-    }
-
-    /// Question `nth`; any number, in any order.
-    pub fn question(&self, nth: u64) -> Question {
-        let mut dice = Dice::new(self.seed, Purpose::Question, nth);
-        let consent = !dice.percent(2);
-        let kind = match dice.small(100) {
-            0..80 => Kind::Member,
-            80..92 => Kind::Certificate,
-            _ => Kind::Card,
-        };
-        let unknown = dice.percent(8) || self.population.size == 0;
-        let own_day = dice.percent(10).then(|| self.earlier_day(&mut dice));
-        let day = own_day.unwrap_or(self.day());
-        let known = if unknown { None } else { self.known(kind, &mut dice) };
-        let (asked, institution, expected) = match known {
-            Some((recipient, asked, nth)) => {
-                let institution = self.institution(&recipient, nth, &mut dice);
-                let expected = expected(&recipient, &asked, nth, day, institution.as_deref());
-                (asked, institution, expected)
-            }
-            None => {
-                let asked = self.population.stranger(kind, dice.draw());
-                let institution = match &self.asker {
-                    Asker::Always(code) => Some(code.clone()),
-                    _ => None,
-                };
-                (asked, institution, ExpectedAnswer::bare('N'))
-            }
-        };
-        let asked = if dice.percent(20) { asked.narrowed() } else { asked };
-        let expected = if consent { expected } else { ExpectedAnswer::bare('C') };
-        // A certificate's birth date has no place in a batch line without a service date.
-        let own_day = if asks_with_birth(&asked) { Some(day) } else { own_day };
-        Question { asked, day, own_day, consent, institution, expected }
-    }
-
-    /// Questions 0, 1, 2 … without end.
-    pub fn questions(&self) -> impl Iterator<Item = Question> {
-        (0..).map(|nth| self.question(nth))
-    }
-
-    fn earlier_day(&self, dice: &mut Dice) -> Day {
-        let months = self.population.month().minus(dice.small(24));
-        months.day(1 + dice.small(28)).min(self.population.as_of)
-    }
-
-    /// A recipient who can be asked about in that way. Nearly everybody can; of those without, the next is taken.
-    fn known(&self, kind: Kind, dice: &mut Dice) -> Option<(Recipient, Asked, usize)> {
-        let start = dice.below(self.population.size);
-        let (with_branch, with_birth, lot) = (dice.percent(60), dice.percent(30), dice.below(6));
-        (0..self.population.size.min(64)).find_map(|step| {
-            let index = (start + step) % self.population.size;
-            if kind == Kind::Card && !self.population.has_card(index) {
-                return None;
-            }
-            let recipient = self.population.recipient(index);
-            let count = u64::try_from(recipient.certificates.len()).unwrap_or(1).max(1);
-            let nth = usize::try_from(lot % count).unwrap_or(0);
-            let asked = match kind {
-                Kind::Member => Some(recipient.ask_member(with_branch)),
-                Kind::Certificate => recipient.ask_certificate(nth, with_birth),
-                Kind::Card => recipient.ask_card(),
-            }?;
-            Some((recipient, asked, nth))
-        })
-    }
-
-    fn institution(&self, recipient: &Recipient, nth: usize, dice: &mut Dice) -> Option<String> {
-        let named = recipient.certificates.get(nth).and_then(|certificate| certificate.designated_institutions().last());
-        match (&self.asker, named) {
-            (Asker::Nobody, _) => None,
-            (Asker::Always(code), _) => Some(code.clone()),
-            (Asker::Visited, Some(code)) if dice.percent(50) => Some(code.to_owned()),
-            (Asker::Visited, _) => {
-                let prefecture = dice.small(47) + 1;
-                Some(self.population.institution(prefecture, dice.draw()).as_str().to_owned())
-            }
-        }
-    }
-}
-
-fn expected(recipient: &Recipient, asked: &Asked, nth: usize, day: Day, institution: Option<&str>) -> ExpectedAnswer {
-    let answer = match asked {
-        Asked::Member { with_branch, .. } => Some(recipient.expected_member(*with_branch, day, institution)),
-        Asked::Certificate { .. } => recipient.expected_certificate(nth, day, institution),
-        Asked::Card { .. } => recipient.expected_card(day, institution),
-    };
-    answer.unwrap_or(ExpectedAnswer::bare('N'))
-}
-
-fn asks_with_birth(asked: &Asked) -> bool {
-    matches!(asked, Asked::Certificate { birth: Some(_), .. })
-}
-
 fn iso(birth: BirthDate) -> String {
     birth.iso().map(char::from).iter().collect()
 }
@@ -310,4 +154,56 @@ fn narrowed<const N: usize>(text: &Text<N>) -> Text<N> {
     let mut made = Text::new();
     text.as_str().chars().for_each(|character| made.push(narrow(character)));
     made
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::population::Population;
+
+    fn population() -> Population {
+        Population::new(1, 1_000, Day::parse(b"2026-11-22").unwrap()).unwrap()
+    }
+
+    fn member(symbol: &str, number: &str) -> Asked {
+        let mut insured = population().recipient(0).insured;
+        insured.insurer_number = Text::of("  138057");
+        insured.symbol = Text::of(symbol);
+        insured.number = Text::of(number);
+        insured.branch = Some(5);
+        insured.branch_registered = false;
+        insured.birth = BirthDate::parse(b"19800101").unwrap();
+        Asked::Member { insured, with_branch: true }
+    }
+
+    #[test]
+    fn lines_have_the_forms_of_the_contract() {
+        let day = Day::parse(b"2026-10-01").unwrap();
+        let asked = member("千代田区・第１２", "１２３－４５");
+        assert_eq!(asked.line(None), "m\t00138057:千代田区・第１２:１２３－４５:05\t1980-01-01");
+        assert_eq!(asked.narrowed().line(Some(day)), "m\t00138057:千代田区・第12:123-45:05\t1980-01-01\t2026-10-01");
+        let Asked::Member { insured, .. } = member("", "１８７") else { panic!() };
+        let without = Asked::Member { insured, with_branch: false };
+        assert_eq!(without.line(None), "m\t00138057::１８７:\t1980-01-01");
+        let birth = Some(insured.birth);
+        let certificate = Asked::Certificate { payer: Text::of("54136015"), recipient: Text::of("1234567"), birth };
+        assert_eq!(certificate.line(Some(day)), "c\t54136015\t1234567\t2026-10-01\t1980-01-01");
+        assert_eq!(certificate.line(None), "c\t54136015\t1234567");
+        assert_eq!(Asked::Card { link: Text::of("abc") }.line(Some(day)), "k\tabc\t2026-10-01");
+    }
+
+    #[test]
+    fn bodies_have_the_form_of_the_contract() {
+        let day = Day::parse(b"2026-11-22").unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(&member("1234", "5678901").json(day, true, Some("0110113719"))).unwrap();
+        let expected = serde_json::json!({
+            "member": {
+                "insurer_number": "  138057", "symbol": "1234", "number": "5678901", "branch_number": "05",
+                "birth_date": "1980-01-01",
+            },
+            "service_date": "2026-11-22", "consent": true, "institution": "0110113719",
+        });
+        assert_eq!(body, expected);
+    }
 }

@@ -86,7 +86,7 @@ const INTRACTABLE: &[Band; 6] = &[
 const CHILD_CHRONIC: &[Band; 6] =
     &[("生活保護", 0), ("低所得Ⅰ", 1_250), ("低所得Ⅱ", 2_500), ("一般所得Ⅰ", 5_000), ("一般所得Ⅱ", 10_000), ("上位所得", 15_000)];
 
-const EVERY_AGE: &[(u32, u32, u32)] = &[(1, 17, 15), (18, 64, 65), (65, 74, 13), (75, 95, 7)];
+const EVERY_AGE: &[(u32, u32, u32)] = &[(1, 17, 15), (18, 64, 65), (65, 74, 13), (75, 90, 7)];
 const CHILDREN: &[(u32, u32, u32)] = &[(0, 17, 1)];
 const ADULTS: &[(u32, u32, u32)] = &[(20, 64, 80), (65, 74, 14), (75, 90, 6)];
 
@@ -111,7 +111,7 @@ pub(super) static SCHEMES: [Scheme; 16] = [
         ages: EVERY_AGE,
         months: 12,
         weight: 180,
-        designated_percent: 5,
+        designated_percent: 8,
         segment_percent: 35,
         copay: CopayRule::Visit,
     },
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn at_every_age_anybody_can_hold_three() {
-        for age in 0..=95 {
+        for age in 0..=90 {
             let scheme_count = SCHEMES.iter().filter(|scheme| scheme.admits(age, false)).count();
             assert!(scheme_count >= 3, "{age}");
         }

@@ -6,17 +6,9 @@
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, sync_channel};
 
+use super::encoding::Cp932Encoder;
+pub use super::encoding::Encoding;
 use super::{HEADER, Population};
-
-/// How a file's text is encoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Encoding {
-    /// Without a byte order mark.
-    #[default]
-    Utf8,
-    /// The vendors' Shift_JIS; every character of the population has a place in it.
-    Cp932,
-}
 
 /// How far the writing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,7 +60,7 @@ fn write(
     lines_of: impl Fn(u64, &mut Vec<u8>) + Sync,
 ) -> io::Result<Progress> {
     let blocks = population.size().div_ceil(RECIPIENTS_OF_A_BLOCK);
-    let make = |block: u64| {
+    let make = |block: u64, encoder: &mut Option<Cp932Encoder>| {
         let first = block * RECIPIENTS_OF_A_BLOCK;
         let end = (first + RECIPIENTS_OF_A_BLOCK).min(population.size());
         let mut text = Vec::with_capacity(1 << 20);
@@ -78,7 +70,7 @@ fn write(
         Ok::<_, io::Error>(Block {
             recipients: end - first,
             lines: u64::try_from(lines).unwrap_or(u64::MAX),
-            text: encode(text, encoding)?,
+            text: encode(text, encoder.as_mut())?,
         })
     };
     let make = &make;
@@ -89,7 +81,10 @@ fn write(
             let (sender, receiver) = sync_channel(BLOCKS_AHEAD);
             lanes.push(receiver);
             // When the writing has failed nobody receives any more, and the thread ends with the failed send.
-            scope.spawn(move || (thread..blocks).step_by(2).map(make).try_for_each(|block| sender.send(block)));
+            scope.spawn(move || {
+                let mut encoder = encoder(encoding);
+                (thread..blocks).step_by(2).try_for_each(|block| sender.send(make(block, &mut encoder)))
+            });
         }
         let mut done = Progress { bytes: HEADER.len() as u64, ..Progress::default() };
         for block in 0..blocks {
@@ -109,13 +104,13 @@ fn write(
 
 const _: () = assert!(THREADS == 2, "the threads step over each other's blocks by two");
 
-fn encode(text: Vec<u8>, encoding: Encoding) -> io::Result<Vec<u8>> {
-    if encoding == Encoding::Utf8 {
-        return Ok(text);
-    }
-    let text = String::from_utf8(text).map_err(|_| io::Error::other("a line is not UTF-8"))?;
-    match encoding_rs::SHIFT_JIS.encode(&text) {
-        (encoded, _, false) => Ok(encoded.into_owned()),
-        (_, _, true) => Err(io::Error::other("a character has no place in CP932")),
-    }
+/// A thread's encoder; `None` where the text is written as it is.
+fn encoder(encoding: Encoding) -> Option<Cp932Encoder> {
+    (encoding == Encoding::Cp932).then(Cp932Encoder::new)
+}
+
+fn encode(text: Vec<u8>, encoder: Option<&mut Cp932Encoder>) -> io::Result<Vec<u8>> {
+    let Some(encoder) = encoder else { return Ok(text) };
+    let text = std::str::from_utf8(&text).map_err(|_| io::Error::other("a line is not UTF-8"))?;
+    encoder.encode(text).ok_or_else(|| io::Error::other("a character has no place in CP932"))
 }
