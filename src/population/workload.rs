@@ -109,7 +109,7 @@ impl Workload {
 
     fn earlier_day(&self, dice: &mut Dice) -> Day {
         let months = self.population.month().minus(dice.small(24));
-        months.day(1 + dice.small(28)).min(self.population.as_of)
+        months.day(1 + dice.small(28)).min(self.population.as_of).max(self.population.horizon)
     }
 
     /// A recipient who can be asked about in that way. Nearly everybody can; of those without, the next is taken.
