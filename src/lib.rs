@@ -12,5 +12,6 @@ pub mod index;
 pub mod log;
 pub mod population;
 pub mod record;
+pub mod registry;
 pub mod serve;
 pub mod store;

@@ -160,9 +160,14 @@ impl IndexWriter {
         unsafe { self.shared.arena.dossier(position) }
     }
 
-    /// Every dossier, in no particular order.
-    pub fn dossiers(&self) -> impl Iterator<Item = DossierRef<'_>> {
-        self.table().positions(KeyKind::Member).map(|position| self.dossier(position))
+    /// The position of every dossier, in no particular order.
+    pub fn positions(&self) -> impl Iterator<Item = Position> {
+        self.table().positions(KeyKind::Member)
+    }
+
+    /// How many keys lead to dossiers.
+    pub fn key_count(&self) -> u64 {
+        self.slots_live as u64
     }
 
     /// Memory held: arena segments (retired ones included) and the table, bytes.

@@ -8,7 +8,7 @@ use rkyv::util::AlignedVec;
 use super::frame::{self, FRAME_HEAD, FRAME_MAGIC, Frame};
 use super::recovery::{BadFrame, Judgement, judge};
 use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader, StreamId};
-use super::writer::{LogWriter, POISONED, Position};
+use super::writer::{Chain, LogWriter, POISONED, Position};
 use super::{Fault, LogError};
 use crate::disk::{Disk, DiskFile, OpenMode};
 
@@ -50,6 +50,8 @@ pub struct ReplayEnd {
     pub offset: u64,
     /// What lies behind, if anything.
     pub torn: Option<TornTail>,
+    /// The chain at the sequence that reading was to begin behind; `None` when the log ends before it.
+    pub chain_at_start: Option<Chain>,
 }
 
 impl LogReader {
@@ -112,23 +114,31 @@ impl LogReader {
             return Err(LogError::BeginsTooLate { first, needed: after + 1 });
         }
         let start = self.segments.partition_point(|segment| segment.header.first_sequence <= after + 1).saturating_sub(1);
+        let mut chain_at_start = None;
         let mut end: Option<ReplayEnd> = None;
         for (place, segment) in self.segments.iter().enumerate().skip(start) {
             if let Some(end) = &end {
                 continues(end, segment)?;
             }
             let is_last = place + 1 == self.segments.len();
-            end = Some(self.read_segment(segment, is_last, store_applied, &mut |frame| {
+            end = Some(self.read_segment(segment, is_last, store_applied, &mut |frame, before| {
+                if frame.sequence == after + 1 {
+                    chain_at_start = Some(before);
+                }
                 if frame.sequence > after { take(frame) } else { Ok(()) }
             })?);
+        }
+        if let Some(end) = &mut end {
+            let at_the_end = (end.position.sequence == after).then_some(end.position.chain);
+            end.chain_at_start = chain_at_start.or(at_the_end);
         }
         end.ok_or(LogError::BeginsTooLate { first, needed: after + 1 })
     }
 
-    /// Checks one segment by itself, for the scrubber; the last segment is not for it.
+    /// Checks one sealed segment by itself, against the one that follows; the last segment is not sealed.
     pub fn check_sealed(&self, place: usize) -> Result<(), LogError> {
         let Some(segment) = self.segments.get(place) else { return Ok(()) };
-        let end = self.read_segment(segment, false, 0, &mut |_| Ok(()))?;
+        let end = self.read_segment(segment, false, 0, &mut |_, _| Ok(()))?;
         match self.segments.get(place + 1) {
             Some(next) => continues(&end, next),
             None => Ok(()),
@@ -137,7 +147,7 @@ impl LogReader {
 
     /// Makes the log ready for writing: cuts a torn tail (its bytes kept aside), rewrites the last segment if a sync had failed, and
     /// removes what a crash left half-begun.
-    pub fn into_writer(self, end: &ReplayEnd, now_unix_ms: u64) -> Result<LogWriter, LogError> {
+    pub fn writer_behind(&self, end: &ReplayEnd, now_unix_ms: u64) -> Result<LogWriter, LogError> {
         for name in self.disk.list(&self.directory).map_err(LogError::disk(&self.directory))? {
             if name.ends_with(".tmp") {
                 let path = self.directory.join(name);
@@ -190,7 +200,7 @@ impl LogReader {
         segment: &Segment,
         is_last: bool,
         store_applied: u64,
-        take: &mut dyn FnMut(&Frame<'_>) -> Result<(), Fault>,
+        take: &mut dyn FnMut(&Frame<'_>, Chain) -> Result<(), Fault>,
     ) -> Result<ReplayEnd, LogError> {
         let path = &segment.path;
         let file = self.disk.open(path, OpenMode::Read).map_err(LogError::disk(path))?;
@@ -204,7 +214,7 @@ impl LogReader {
                 read.and_then(|frame| if frame.sequence != position.sequence + 1 { Err(Fault::Sequence) } else { Ok(frame) });
             match outcome {
                 Ok(frame) => {
-                    let taken = take(&frame);
+                    let taken = take(&frame, position.chain);
                     taken.map_err(|what| LogError::Corrupt { path: path.clone(), offset, what })?;
                     position = Position {
                         sequence: frame.sequence,
@@ -226,11 +236,11 @@ impl LogReader {
                         return Err(LogError::Corrupt { path: path.clone(), offset, what });
                     }
                     let torn = TornTail { path: path.clone(), offset, length: length - offset, sequence };
-                    return Ok(ReplayEnd { position, segment: path.clone(), offset, torn: Some(torn) });
+                    return Ok(ReplayEnd { position, segment: path.clone(), offset, torn: Some(torn), chain_at_start: None });
                 }
             }
         }
-        Ok(ReplayEnd { position, segment: path.clone(), offset, torn: None })
+        Ok(ReplayEnd { position, segment: path.clone(), offset, torn: None, chain_at_start: None })
     }
 }
 

@@ -56,6 +56,7 @@ pub struct LogWriter {
     length: u64,
     position: Position,
     durable_through: u64,
+    last_kind: Option<FrameKind>,
     poisoned: bool,
     buffer: Vec<u8>,
 }
@@ -73,6 +74,7 @@ impl LogWriter {
             length: SEGMENT_HEAD as u64,
             position: at,
             durable_through: at.sequence,
+            last_kind: None,
             poisoned: false,
             buffer: Vec::new(),
         })
@@ -96,6 +98,7 @@ impl LogWriter {
             length,
             position: at,
             durable_through: at.sequence,
+            last_kind: None,
             poisoned: false,
             buffer: Vec::new(),
         })
@@ -123,6 +126,7 @@ impl LogWriter {
         self.length += self.buffer.len() as u64;
         let chain = self.position.chain.after(&self.buffer);
         self.position = Position { sequence, chain, state_checksum, ..self.position };
+        self.last_kind = Some(kind);
         Ok(sequence)
     }
 
@@ -150,6 +154,11 @@ impl LogWriter {
     /// The last synced sequence.
     pub fn durable_through(&self) -> u64 {
         self.durable_through
+    }
+
+    /// Whether the last frame is a mark, or nothing was appended since the log was opened.
+    pub fn ends_with_a_mark(&self) -> bool {
+        self.last_kind.is_none_or(|kind| kind == FrameKind::Mark)
     }
 
     /// Whether a sync failed.

@@ -278,6 +278,11 @@ impl DossierBatch {
         Some(DossierRef { bytes })
     }
 
+    /// How many bytes the dossiers take.
+    pub fn byte_count(&self) -> usize {
+        self.bytes.len()
+    }
+
     fn lay_out(&mut self, start: usize, number: u64, rows: &[HeldRow<'_>]) -> Option<()> {
         let first = rows.first()?.row;
         let row_count = u16::try_from(rows.len()).ok()?;

@@ -103,12 +103,7 @@ pub(super) struct Prepared<'c> {
 }
 
 /// Prepares a run of changes: hashes all, asks for all slots, then for all dossiers.
-pub(super) fn prepare<'c>(
-    index: &IndexWriter,
-    changes: &[Change<'c>],
-    scratch: &mut Vec<u8>,
-    prepared: &mut Vec<Prepared<'c>>,
-) {
+pub(super) fn prepare<'c>(index: &IndexWriter, changes: &[Change<'c>], scratch: &mut Vec<u8>, prepared: &mut Vec<Prepared<'c>>) {
     scratch.clear();
     prepared.clear();
     for change in changes {
@@ -141,6 +136,13 @@ impl<'c> Prepared<'c> {
         let member_key = KeyHash::of(KeyKind::Member, member);
         scratch.truncate(end);
         Prepared { change, identity_key, member_key, insured, identity, content, identity_bytes: start..end }
+    }
+}
+
+impl Prepared<'_> {
+    /// Whether a row of this identity is current; `scratch` is what the run was prepared in.
+    pub(super) fn is_current(&self, index: &IndexWriter, scratch: &[u8]) -> bool {
+        find_row(index, self.identity_key, scratch.get(self.identity_bytes.clone()).unwrap_or_default()).is_some()
     }
 }
 
@@ -178,15 +180,12 @@ impl<'c> Plan<'c> {
     }
 
     /// Works one change in.
-    pub(super) fn take(&mut self, index: &IndexWriter, one: &Prepared<'c>, scratch: &mut Vec<u8>) -> Taken {
+    pub(super) fn take(&mut self, index: &IndexWriter, one: &Prepared<'c>, scratch: &[u8]) -> Taken {
         let is_full = self.payload.as_bytes().len() + change_bytes(one.change.bytes) > self.payload_bytes_max;
         if is_full || self.identities.contains(&one.identity) {
             return Taken::FrameFull;
         }
-        let (before, after) = scratch.split_at_mut_checked(one.identity_bytes.end).unwrap_or((&mut [], &mut []));
-        debug_assert!(after.is_empty(), "the identities of a run lie one behind the other");
-        let identity = before.get(one.identity_bytes.clone()).unwrap_or_default();
-        let existing = find_row(index, one.identity_key, identity);
+        let existing = find_row(index, one.identity_key, scratch.get(one.identity_bytes.clone()).unwrap_or_default());
         let outcome = match one.change.operation {
             Operation::Upsert => self.upsert(index, one, existing),
             Operation::Withdraw => match existing {
@@ -317,13 +316,7 @@ impl<'c> Plan<'c> {
     }
 
     /// Lays the new versions out. `sequence` and `time_unix_s` are the frame's; new dossiers get numbers from `next_number` on.
-    pub(super) fn lay_out(
-        &self,
-        index: &IndexWriter,
-        sequence: u64,
-        time_unix_s: u32,
-        next_number: &mut u64,
-    ) -> Option<LaidOut> {
+    pub(super) fn lay_out(&self, index: &IndexWriter, sequence: u64, time_unix_s: u32, next_number: &mut u64) -> Option<LaidOut> {
         let mut laid_out = LaidOut::default();
         let mut rows = Vec::new();
         for pending in &self.pendings {
@@ -335,9 +328,8 @@ impl<'c> Plan<'c> {
                 },
                 DossierRef::number,
             );
-            let added = || {
-                pending.added.iter().map(|change| HeldRow { row: change.row, bytes: change.bytes, sequence, time_unix_s })
-            };
+            let added =
+                || pending.added.iter().map(|change| HeldRow { row: change.row, bytes: change.bytes, sequence, time_unix_s });
             if pending.moved_out != 0 && !pending.added.is_empty() {
                 // What moves here must stand before what moves away is taken: publish both first.
                 rows.clear();

@@ -59,13 +59,13 @@ struct Shared {
 /// The door to the thread.
 pub(super) struct WriteBehind {
     shared: Arc<Shared>,
-    store: Arc<Store>,
+    store: Store,
     thread: Option<JoinHandle<()>>,
 }
 
 impl WriteBehind {
     /// Starts the thread on a store that stands at `applied`.
-    pub(super) fn start(store: Arc<Store>, applied: u64, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
+    pub(super) fn start(store: Store, applied: u64, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
         let queue = Queue { applied, ..Queue::default() };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         let (for_thread, its_store) = (shared.clone(), store.clone());
@@ -113,7 +113,7 @@ impl WriteBehind {
     }
 
     /// The store, for questions about history.
-    pub(super) fn store(&self) -> &Arc<Store> {
+    pub(super) fn store(&self) -> &Store {
         &self.store
     }
 

@@ -32,7 +32,7 @@ const LENGTH: usize = 16 + 8 + 32 + 16 + PARTS * 16 + 8 * 6 + 16;
 
 impl StoreMeta {
     /// Its bytes.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(LENGTH);
         out.extend_from_slice(&self.position.stream.0);
         out.extend_from_slice(&self.position.sequence.to_le_bytes());
@@ -51,7 +51,7 @@ impl StoreMeta {
     }
 
     /// Reads its bytes.
-    pub(super) fn decode(bytes: &[u8]) -> Option<StoreMeta> {
+    pub fn decode(bytes: &[u8]) -> Option<StoreMeta> {
         if bytes.len() != LENGTH {
             return None;
         }

@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 pub use meta::StoreMeta;
-pub use value::{HistoryEntry, HistoryKind};
+pub use value::{HistoryEntry, HistoryKind, history_hash, history_sequence};
 
 /// What the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -35,7 +35,8 @@ const META_KEY: &[u8] = b"m";
 const DOSSIER_PREFIX: u8 = b'd';
 const CACHE_BYTES: usize = 128 << 20;
 
-/// The store.
+/// The store. A handle is for one thread (sled's are not `Sync`); clone it for another.
+#[derive(Clone)]
 pub struct Store {
     db: sled::Db<FANOUT>,
     dossiers: Tree,
@@ -123,6 +124,11 @@ impl Store {
     /// themselves when replayed, so they may be ahead of the dossiers but never behind.
     pub fn apply(&self, mut batch: StoreBatch, meta: &StoreMeta) -> Result<(), StoreError> {
         batch.dossiers.insert(META_KEY, value::sealed(&meta.encode()));
+        self.apply_unplaced(batch)
+    }
+
+    /// Writes a part of a store that is being filled; until [`Store::apply`] says where it stands, it counts as empty.
+    pub fn apply_unplaced(&self, batch: StoreBatch) -> Result<(), StoreError> {
         guarded(|| {
             self.history.apply_batch(batch.history)?;
             self.ledger.apply_batch(batch.ledger)?;

@@ -69,6 +69,11 @@ impl HistoryEntry<'_> {
         key
     }
 
+    /// Its share of the history's checksum.
+    pub fn hash(&self) -> u128 {
+        history_hash(&self.key(), &self.value())
+    }
+
     /// The rest.
     pub fn value(&self) -> Vec<u8> {
         let mut value = Vec::with_capacity(16 + self.row.len());
@@ -78,6 +83,19 @@ impl HistoryEntry<'_> {
         value.extend_from_slice(self.row);
         value
     }
+}
+
+/// An entry's share of the history's checksum, from its key and value.
+pub fn history_hash(key: &[u8], value: &[u8]) -> u128 {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    hasher.update(key);
+    hasher.update(value);
+    hasher.digest128()
+}
+
+/// The sequence at which an entry of this key stopped being current.
+pub fn history_sequence(key: &[u8]) -> Option<u64> {
+    key.get(16..)?.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Bytes with their checksum behind them.

@@ -1,0 +1,111 @@
+//! Filling the index at a start: from the store on both cores, or from a snapshot.
+
+use super::RegistryError;
+use super::plan::content_of;
+use super::tally::Tally;
+use crate::index::{IndexWriter, Loader};
+use crate::record::{DossierRef, RecordError};
+use crate::store::{Store, StoreError, StoreMeta};
+
+/// What loading found.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) tally: Tally,
+    pub(super) dossiers: u64,
+}
+
+/// Why the store cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    /// The store is not what it says: move it aside.
+    #[error("{0}")]
+    Damaged(String),
+    /// Something else failed: destroy nothing.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+impl From<StoreError> for LoadError {
+    fn from(error: StoreError) -> LoadError {
+        LoadError::Damaged(error.to_string())
+    }
+}
+
+/// Loads every dossier of the store into an index that nobody reads yet, and judges the whole by its checksum.
+pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMeta) -> Result<Loaded, LoadError> {
+    index.reserve(usize::try_from(meta.keys).unwrap_or(0)).map_err(RegistryError::from)?;
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get()).clamp(1, 8) as u64;
+    let step = meta.next_number / threads + 1;
+    let parts = std::thread::scope(|scope| {
+        let mut handles = Vec::new();
+        for part in 0..threads {
+            let loader = index.loader();
+            let numbers = part * step..((part + 1) * step).min(meta.next_number);
+            let store = store.clone();
+            handles.push(scope.spawn(move || load_part(&store, loader, numbers)));
+        }
+        let join = |handle: std::thread::ScopedJoinHandle<'_, _>| {
+            handle.join().unwrap_or_else(|_| Err(LoadError::Damaged("loading panicked".to_owned())))
+        };
+        handles.into_iter().map(join).collect::<Vec<Result<(Loader, Loaded), LoadError>>>()
+    });
+    let mut loaded = Loaded::default();
+    let mut failed = None;
+    for part in parts {
+        match part {
+            Ok((loader, part)) => {
+                index.adopt(loader);
+                loaded.tally.merge(part.tally);
+                loaded.dossiers += part.dossiers;
+            }
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(loaded),
+    }
+}
+
+fn load_part(store: &Store, loader: Loader, numbers: std::ops::Range<u64>) -> Result<(Loader, Loaded), LoadError> {
+    let mut filling = Filling { loader, loaded: Loaded::default(), scratch: Vec::new() };
+    let mut failed = None;
+    store
+        .scan_dossiers(numbers, |bytes| match filling.take(bytes) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
+            Err(error) => {
+                let text = error.to_string();
+                failed = Some(error);
+                Err(StoreError::Engine(text))
+            }
+        })
+        .map_err(|error| failed.take().map_or(LoadError::from(error), LoadError::from))?;
+    Ok((filling.loader, filling.loaded))
+}
+
+/// Copies dossiers in and counts their rows.
+pub(super) struct Filling {
+    pub(super) loader: Loader,
+    pub(super) loaded: Loaded,
+    scratch: Vec<u8>,
+}
+
+impl Filling {
+    pub(super) fn new(loader: Loader) -> Filling {
+        Filling { loader, loaded: Loaded::default(), scratch: Vec::new() }
+    }
+
+    /// Copies one dossier in; the inner error says that its bytes are not a dossier. Returns its number.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<Result<u64, RecordError>, RegistryError> {
+        let dossier: DossierRef<'_> = match self.loader.copy(bytes)? {
+            Ok(dossier) => dossier,
+            Err(error) => return Ok(Err(error)),
+        };
+        for held in dossier.held_rows() {
+            self.loaded.tally.add(held.row, content_of(held.row, &mut self.scratch));
+        }
+        self.loaded.dossiers += 1;
+        Ok(Ok(dossier.number()))
+    }
+}

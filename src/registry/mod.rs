@@ -1,0 +1,276 @@
+//! The heart: log, store and index behind *open*, *append*, *look up*, *recover*.
+//!
+//! One writer behind a lock; any number of readers that never take it. A registration is worked out against the index, appended
+//! to the log and synced, and only then published and handed to the store. A start judges what is there by the tables in
+//! `recovery`, and says what it found.
+
+mod base;
+pub mod ledger;
+mod load;
+pub mod lookup;
+mod open;
+mod plan;
+pub mod recovery;
+pub mod snapshot;
+pub mod tally;
+pub mod troubles;
+pub mod verify;
+pub mod view;
+mod write_behind;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::domain::day::Day;
+use crate::domain::identifier::AuthorityCode;
+use crate::domain::masters::{MasterError, MasterKind};
+use crate::index::{IndexError, IndexReader};
+use crate::log::{LogError, StreamId};
+use crate::record::payload::{Changes, FeedRecord};
+use crate::store::StoreError;
+
+pub use open::{DirectoryLock, OpenOptions};
+pub use plan::Outcome;
+pub use tally::{Fill, fill_key};
+pub use troubles::{Trouble, Troubles};
+pub use view::View;
+pub use writer::{Applied, Counts, Figures};
+
+/// How far back an answer reaches, months, counted to the first of a month.
+pub const RETENTION_MONTHS: i64 = 24;
+
+/// The horizon on a day: the first of the month, 24 months back.
+pub fn horizon_on(day: Day) -> Day {
+    day.first_of_month().plus_months(-RETENTION_MONTHS)
+}
+
+/// What the registry could not do.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The log.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A master table.
+    #[error(transparent)]
+    Master(#[from] MasterError),
+    /// A master table, on its way out of the log.
+    #[error(transparent)]
+    Ledger(#[from] ledger::LedgerError),
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] snapshot::SnapshotError),
+    /// A file or directory.
+    #[error("{}: {source}", path.display())]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Another process owns the directory.
+    #[error("{} is in use by process {owner}", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process id in its lock file.
+        owner: String,
+    },
+    /// There is nothing that could be answered from.
+    #[error("no verified state in {}: {detail}", path.display())]
+    NoVerifiedState {
+        /// The directory.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// Nothing can be registered now.
+    #[error("nothing is registered while there is {trouble}: {detail}")]
+    NotWritable {
+        /// The trouble's word.
+        trouble: &'static str,
+        /// What is known of it.
+        detail: String,
+    },
+    /// Whether a row was ever registered cannot be known without the store.
+    #[error("the store is detached: whether a withdrawn row was ever registered cannot be known; restart first")]
+    StoreDetached,
+    /// A row that no frame or dossier can hold.
+    #[error("a row larger than a frame or a dossier can hold")]
+    RowTooLarge,
+}
+
+/// What a look-up holds: index and view, without a lock. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    index: IndexReader,
+    view: Arc<ArcSwap<View>>,
+    data_age_max_s: Option<u64>,
+}
+
+impl Reader {
+    /// The view of this moment.
+    #[inline]
+    pub fn view(&self) -> arc_swap::Guard<Arc<View>> {
+        self.view.load()
+    }
+
+    /// The age from which data are too old, seconds.
+    pub fn data_age_max_s(&self) -> Option<u64> {
+        self.data_age_max_s
+    }
+}
+
+/// A registry that is open.
+pub struct Registry {
+    directory: PathBuf,
+    stream: StreamId,
+    reader: Reader,
+    figures: Arc<Figures>,
+    troubles: Arc<Troubles>,
+    writer: Mutex<writer::Writer>,
+    notes: Vec<String>,
+    _lock: DirectoryLock,
+}
+
+impl Registry {
+    /// Opens a directory, or makes a new stream in an empty one. Takes as long as loading takes; `notes` say what was found.
+    pub fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
+        open::open(directory, options)
+    }
+
+    /// A handle for look-ups.
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// What the start found, for a person.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What is wrong though look-ups go on.
+    pub fn troubles(&self) -> &Arc<Troubles> {
+        &self.troubles
+    }
+
+    /// Figures for `status` and `metrics`.
+    pub fn figures(&self) -> &Arc<Figures> {
+        &self.figures
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// The data directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Registers and withdraws rows; each is durable and visible when this returns.
+    pub fn apply(&self, changes: &Changes, time_unix_ms: u64) -> Result<Applied, RegistryError> {
+        self.writer().apply(changes, time_unix_ms)
+    }
+
+    /// Makes room for this many more rows before a large import.
+    pub fn reserve_rows(&self, rows: usize) -> Result<(), RegistryError> {
+        // A row brings its dossier's member key, a certificate and a card link at most once each, and its certificate's identity;
+        // successive periods share all of them. 2.3 keys a row is what registers with two years of history come to.
+        Ok(self.writer().index.reserve(rows.saturating_mul(23) / 10)?)
+    }
+
+    /// Replaces a master table.
+    pub fn set_master(&self, kind: MasterKind, text: &str, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        self.writer().set_master(kind, text, time_unix_ms)
+    }
+
+    /// The text of a master table.
+    pub fn master_text(&self, kind: MasterKind) -> Option<String> {
+        self.writer().ledger.text(kind).map(str::to_owned)
+    }
+
+    /// Records that a file began or ended.
+    pub fn record_feed(&self, feed: &FeedRecord, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        self.writer().record_feed(feed, time_unix_ms)
+    }
+
+    /// Moves the horizon on, if `today` asks for it; returns how many rows left the current state.
+    pub fn prune_to(&self, today: Day, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        self.writer().prune(horizon_on(today), time_unix_ms)
+    }
+
+    /// The state checksum, whole.
+    pub fn state_checksum(&self) -> u128 {
+        self.writer().total()
+    }
+
+    /// Sequence and whole state checksum of one moment.
+    pub fn position(&self) -> (u64, u128) {
+        let writer = self.writer();
+        (writer.position.sequence, writer.total())
+    }
+
+    /// What an examination compares a file with.
+    pub fn baseline(&self) -> Baseline {
+        let writer = self.writer();
+        Baseline { ledger: writer.ledger.clone(), fill: writer.tally.fill.clone(), rows: writer.tally.by_authority.clone() }
+    }
+
+    /// Whether each row of a run of withdrawals is current: what the withdrawal gate counts.
+    pub fn are_current(&self, changes: &Changes) -> Vec<bool> {
+        self.writer().are_current(changes)
+    }
+
+    /// Work between frames: vouches for the last frame when nothing follows, and refreshes the figures.
+    pub fn maintain(&self, time_unix_ms: u64) -> Result<(), RegistryError> {
+        let Ok(mut writer) = self.writer.try_lock() else { return Ok(()) };
+        if writer.wants_mark() {
+            writer.mark(time_unix_ms)?;
+        }
+        writer.index.tidy()?;
+        writer.publish_figures();
+        Ok(())
+    }
+
+    /// Lets the store catch up, marks the log, and ends.
+    pub fn close(self, time_unix_ms: u64) -> Result<(), RegistryError> {
+        self.writer().close(time_unix_ms)
+    }
+
+    /// Waits until the store stands where the log does; false when it is detached.
+    pub fn drain_store(&self) -> bool {
+        let writer = self.writer();
+        writer.behind.as_ref().is_some_and(write_behind::WriteBehind::drain)
+    }
+
+    /// The last durable sequence.
+    pub fn sequence(&self) -> u64 {
+        self.figures.sequence.load(Ordering::Relaxed)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, writer::Writer> {
+        // A panic while writing poisons the lock; what was published stands, and the log decides at the next start.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The registry at one moment, as far as the examination of a file compares with it.
+pub struct Baseline {
+    /// Masters and feeds.
+    pub ledger: ledger::Ledger,
+    /// How full the columns are, by authority and certificate type.
+    pub fill: std::collections::HashMap<u64, Fill>,
+    /// Current rows by authority.
+    pub rows: std::collections::HashMap<AuthorityCode, u64>,
+}

@@ -1,0 +1,485 @@
+//! Opening a directory: what is there, what the tables say about it, and the registry that comes of it.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+
+use super::ledger::Ledger;
+use super::load::{self, LoadError};
+use super::recovery::{LogFacts, Start, StoreFacts, decide};
+use super::snapshot::SnapshotReader;
+use super::tally::Tally;
+use super::troubles::{Trouble, Troubles};
+use super::view::{View, today_in_japan};
+use super::write_behind::WriteBehind;
+use super::writer::{Figures, ReplayError, Writer};
+use super::{Reader, Registry, RegistryError, base, horizon_on};
+use crate::disk::{Disk, RealDisk};
+use crate::domain::masters::{MasterKind, built_in};
+use crate::index::{self, IndexOptions};
+use crate::log::{Chain, Fault, FrameKind, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
+use crate::record::payload::{FeedRecord, MasterPiece};
+use crate::store::{Store, StoreMeta};
+
+/// How a registry is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The time, ms since 1970.
+    pub now_unix_ms: u64,
+    /// The age from which data are too old, seconds.
+    pub data_age_max_s: Option<u64>,
+    /// How the index takes its memory.
+    pub index: IndexOptions,
+}
+
+impl OpenOptions {
+    /// The defaults at a time.
+    pub fn at(now_unix_ms: u64) -> OpenOptions {
+        OpenOptions { now_unix_ms, data_age_max_s: None, index: IndexOptions::default() }
+    }
+}
+
+/// Holds the directory against a second owner.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Takes the directory, which is made if it is not there; says who has it otherwise.
+    pub fn take(directory: &Path) -> Result<DirectoryLock, RegistryError> {
+        let fail = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RegistryError::Directory { path, source }
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fail(directory))?;
+        let path = directory.join("LOCK");
+        let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = opened.map_err(fail(&path))?;
+        let mode = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        if rustix::fs::flock(&file, mode).is_err() {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner);
+            return Err(RegistryError::InUse { path: directory.to_owned(), owner: owner.trim().to_owned() });
+        }
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(fail(&path))?;
+        Ok(DirectoryLock { _file: file })
+    }
+}
+
+/// Everything that opening works on.
+struct Opening<'o> {
+    directory: &'o Path,
+    options: &'o OpenOptions,
+    disk: Arc<dyn Disk>,
+    troubles: Arc<Troubles>,
+    notes: Vec<String>,
+}
+
+pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
+    let lock = DirectoryLock::take(directory)?;
+    let opening =
+        Opening { directory, options, disk: Arc::new(RealDisk), troubles: Arc::new(Troubles::default()), notes: Vec::new() };
+    opening.run(lock)
+}
+
+impl Opening<'_> {
+    fn run(mut self, lock: DirectoryLock) -> Result<Registry, RegistryError> {
+        let log = LogReader::open(self.disk.clone(), &self.log_path());
+        let (log, log_error) = match log {
+            Ok(log) => (log, None),
+            Err(error @ LogError::Disk { .. }) => return Err(error.into()),
+            Err(error) => (None, Some(error)),
+        };
+        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
+        loop {
+            let log_facts = match (&log, &log_error) {
+                (_, Some(LogError::NewerFormat { .. })) => LogFacts::Newer,
+                (_, Some(_)) => LogFacts::Damaged,
+                (None, None) => LogFacts::None,
+                (Some(log), None) => {
+                    LogFacts::Readable { first_sequence: log.beginning().map_or(1, |position| position.sequence + 1) }
+                }
+            };
+            let base = SnapshotReader::open(&base::path(self.directory)).ok();
+            let base_sequence = base.as_ref().map(|base| base.header().position.sequence);
+            let start = decide(log_facts, store.facts(), base_sequence);
+            tracing::debug!(?log_facts, store = ?store.facts(), ?start, "deciding how to start");
+            let outcome = match (start, &log, store) {
+                (Start::NewStream, _, found) => self.new_stream(found.into_store()).map(Some),
+                (Start::FromStore, Some(log), FoundStore::Good { store, meta }) => self.start_from_store(log, store, &meta),
+                (Start::FromLog, Some(log), found) => self.start_from_log(log, found).map(Some),
+                (Start::FromBase, Some(log), found) => self.start_from_base(log, base, found).map(Some),
+                (Start::StoreOnlyLogLost, _, FoundStore::Good { store, meta }) => {
+                    let detail = format!("the store stands at sequence {}, the log does not reach it", meta.position.sequence);
+                    self.store_only(&store, &meta, Trouble::LogLost, &detail)
+                }
+                (Start::StoreOnlyLogCorrupt, _, FoundStore::Good { store, meta }) => {
+                    let detail = log_error.as_ref().map(ToString::to_string).unwrap_or_default();
+                    self.store_only(&store, &meta, Trouble::LogCorrupt, &detail)
+                }
+                (_, _, found) => return Err(self.refusal(log_error, &found)),
+            };
+            match outcome? {
+                Some(writer) => return self.finish(writer, lock),
+                // The store failed its judgement while it was loaded.
+                None => store = FoundStore::Damaged("its content does not add up to its checksum".to_owned()),
+            }
+        }
+    }
+
+    fn open_store(&mut self, stream: Option<StreamId>) -> FoundStore {
+        let path = self.store_path();
+        if !path.exists() {
+            return FoundStore::Absent;
+        }
+        let opened = Store::open(&path).and_then(|store| store.meta().map(|meta| (store, meta)));
+        match opened {
+            Ok((store, Some(meta))) if stream.is_none_or(|stream| stream == meta.position.stream) => {
+                FoundStore::Good { store, meta: Box::new(meta) }
+            }
+            Ok((_, Some(_))) => FoundStore::Damaged("it belongs to another stream".to_owned()),
+            Ok((store, None)) => FoundStore::Empty(store),
+            Err(error) => FoundStore::Damaged(error.to_string()),
+        }
+    }
+
+    fn new_stream(&mut self, store: Option<Store>) -> Result<Writer, RegistryError> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|error| RegistryError::Directory {
+            path: self.directory.to_owned(),
+            source: std::io::Error::other(error.to_string()),
+        })?;
+        let stream = StreamId(id);
+        let position = Position { stream, sequence: 0, chain: Chain::beginning(stream, None), state_checksum: 0 };
+        let now = self.options.now_unix_ms;
+        let mut writer = self.empty_writer(position)?;
+        writer.log = Some(LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?);
+        self.attach(&mut writer, store)?;
+        for kind in MasterKind::ALL {
+            writer.set_master(kind, &built_in(kind), now)?;
+        }
+        writer.prune(horizon_on(today_in_japan(now / 1000)), now)?;
+        Ok(writer)
+    }
+
+    /// Loads the store and replays the log behind it; `None` when the store fails its judgement.
+    fn start_from_store(&mut self, log: &LogReader, store: Store, meta: &StoreMeta) -> Result<Option<Writer>, RegistryError> {
+        let Some(mut writer) = self.load_store(&store, meta)? else { return Ok(None) };
+        let applied = meta.position.sequence;
+        self.attach(&mut writer, Some(store))?;
+        match self.replay(log, &mut writer, applied) {
+            Ok(end) if end.position.sequence < applied => {
+                let detail = format!("the log ends at sequence {}, the store stands at {applied}", end.position.sequence);
+                self.troubles.raise(Trouble::LogLost, detail);
+                writer.behind = None;
+            }
+            Ok(end) if end.chain_at_start.is_some_and(|chain| chain != meta.position.chain) => return Ok(None),
+            Ok(end) => self.go_on(log, &mut writer, &end)?,
+            Err(error @ LogError::Corrupt { .. }) => {
+                self.troubles.raise(Trouble::LogCorrupt, error.to_string());
+                writer.behind = None;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Some(writer))
+    }
+
+    fn start_from_log(&mut self, log: &LogReader, found: FoundStore) -> Result<Writer, RegistryError> {
+        let beginning = log.beginning().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
+        let mut writer = self.empty_writer(beginning)?;
+        let store = self.fresh_store(found)?;
+        self.attach(&mut writer, Some(store))?;
+        self.rebuild(log, writer, 0)
+    }
+
+    fn start_from_base(
+        &mut self,
+        log: &LogReader,
+        base: Option<SnapshotReader>,
+        found: FoundStore,
+    ) -> Result<Writer, RegistryError> {
+        let beginning = log.beginning().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
+        let mut writer = self.empty_writer(beginning)?;
+        let store = self.fresh_store(found)?;
+        if let Some(base) = base {
+            base.load(&mut writer, &store, beginning)?;
+        }
+        let applied = writer.position.sequence;
+        self.attach(&mut writer, Some(store))?;
+        self.rebuild(log, writer, applied)
+    }
+
+    /// A rebuild goes as far as the log can be believed.
+    fn rebuild(&mut self, log: &LogReader, mut writer: Writer, after: u64) -> Result<Writer, RegistryError> {
+        match self.replay(log, &mut writer, after) {
+            Ok(end) => {
+                self.go_on(log, &mut writer, &end)?;
+                Ok(writer)
+            }
+            Err(error @ LogError::Corrupt { .. }) => {
+                Err(RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail: error.to_string() })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn store_only(
+        &mut self,
+        store: &Store,
+        meta: &StoreMeta,
+        trouble: Trouble,
+        detail: &str,
+    ) -> Result<Option<Writer>, RegistryError> {
+        let writer = self.load_store(store, meta)?;
+        self.troubles.raise(trouble, detail.to_owned());
+        match writer {
+            Some(writer) => Ok(Some(writer)),
+            None => Err(RegistryError::NoVerifiedState {
+                path: self.directory.to_owned(),
+                detail: format!("{detail}; and the store does not add up to its checksum"),
+            }),
+        }
+    }
+
+    /// Loads the store into a new index; `None` when it does not add up.
+    fn load_store(&mut self, store: &Store, meta: &StoreMeta) -> Result<Option<Writer>, RegistryError> {
+        let began = Instant::now();
+        let mut writer = self.empty_writer(meta.position)?;
+        let loaded = match load::from_store(&mut writer.index, store, meta) {
+            Ok(loaded) => loaded,
+            Err(LoadError::Damaged(detail)) => {
+                tracing::warn!(detail, "the store is damaged");
+                return Ok(None);
+            }
+            Err(LoadError::Registry(error)) => return Err(error),
+        };
+        let ledger = match self.load_ledger(store, meta) {
+            Ok(ledger) => ledger,
+            Err(detail) => {
+                tracing::warn!(detail, "the store is damaged");
+                return Ok(None);
+            }
+        };
+        writer.ledger = ledger;
+        writer.tally = loaded.tally;
+        writer.dossiers = loaded.dossiers;
+        writer.next_number = meta.next_number;
+        writer.history_checksum = meta.history_checksum;
+        writer.data_unix_ms = meta.data_unix_ms;
+        let adds_up = writer.checksum() == meta.checksum
+            && writer.total() == meta.position.state_checksum
+            && writer.dossiers == meta.dossiers
+            && writer.tally.rows == meta.rows;
+        let seconds = began.elapsed().as_secs_f64();
+        self.notes.push(format!("loaded {} recipients from the store in {seconds:.1} s", loaded.dossiers));
+        Ok(adds_up.then_some(writer))
+    }
+
+    fn load_ledger(&self, store: &Store, meta: &StoreMeta) -> Result<Ledger, String> {
+        let mut ledger = Ledger::empty(meta.horizon);
+        let mut failed = None;
+        let scanned = store.scan_ledger(|sequence, kind, time_unix_ms, payload| {
+            // The ledger may be ahead of the dossiers; what is ahead is replayed.
+            if sequence > meta.position.sequence {
+                return Ok(());
+            }
+            let taken = match FrameKind::from_byte(kind) {
+                Some(FrameKind::Master) => MasterPiece::read(payload)
+                    .map_err(|error| error.to_string())
+                    .and_then(|piece| ledger.take_master(sequence, &piece).map(|_| ()).map_err(|error| error.to_string())),
+                Some(FrameKind::Feed) => FeedRecord::read(payload)
+                    .map(|feed| ledger.take_feed(sequence, time_unix_ms, &feed))
+                    .map_err(|error| error.to_string()),
+                _ => Err("an entry of an unknown kind".to_owned()),
+            };
+            if let Err(error) = taken {
+                failed = Some(error);
+            }
+            Ok(())
+        });
+        scanned.map_err(|error| error.to_string())?;
+        failed.map_or(Ok(ledger), Err)
+    }
+
+    fn replay(&mut self, log: &LogReader, writer: &mut Writer, after: u64) -> Result<ReplayEnd, LogError> {
+        let began = Instant::now();
+        let mut frames = 0u64;
+        let end = log.replay(after, after, |frame| {
+            frames += 1;
+            writer.replay(frame).map_err(|error| match error {
+                ReplayError::State => Fault::State,
+                error => {
+                    tracing::error!(%error, sequence = frame.sequence, "a frame of the log cannot be worked in");
+                    Fault::Payload
+                }
+            })
+        })?;
+        if frames > 0 {
+            self.notes.push(format!("replayed {frames} frames of the log in {:.1} s", began.elapsed().as_secs_f64()));
+        }
+        Ok(end)
+    }
+
+    /// Makes the log writable behind what was replayed.
+    fn go_on(&mut self, log: &LogReader, writer: &mut Writer, end: &ReplayEnd) -> Result<(), RegistryError> {
+        if let Some(torn) = &end.torn {
+            let note = format!(
+                "cut a torn tail of {} bytes at offset {} of {} (sequence {} was never acknowledged); its bytes are kept beside it",
+                torn.length,
+                torn.offset,
+                torn.path.display(),
+                torn.sequence,
+            );
+            self.troubles.raise(Trouble::TornTailCut, note.clone());
+            self.notes.push(note);
+        }
+        writer.log = Some(log.writer_behind(end, self.options.now_unix_ms)?);
+        Ok(())
+    }
+
+    /// A store for a rebuild: an empty one is used, any other is moved aside.
+    fn fresh_store(&mut self, found: FoundStore) -> Result<Store, RegistryError> {
+        let path = self.store_path();
+        let why = match found {
+            FoundStore::Empty(store) => return Ok(store),
+            FoundStore::Absent => return Ok(Store::open(&path)?),
+            FoundStore::Good { store, .. } => {
+                drop(store);
+                "it stands behind the beginning of the log".to_owned()
+            }
+            FoundStore::Damaged(why) => why,
+        };
+        let aside = self.directory.join(format!("store.bad-{}", self.options.now_unix_ms));
+        let moved = fs::rename(&path, &aside);
+        moved.map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
+        let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
+        self.troubles.raise(Trouble::StoreRebuilt, note.clone());
+        self.notes.push(note);
+        Ok(Store::open(&path)?)
+    }
+
+    fn attach(&self, writer: &mut Writer, store: Option<Store>) -> Result<(), RegistryError> {
+        let store = match store {
+            Some(store) => store,
+            None => Store::open(&self.store_path())?,
+        };
+        let started = WriteBehind::start(store, writer.position.sequence, self.troubles.clone());
+        let behind = started.map_err(|source| RegistryError::Directory { path: self.store_path(), source })?;
+        writer.behind = Some(behind);
+        Ok(())
+    }
+
+    fn empty_writer(&self, position: Position) -> Result<Writer, RegistryError> {
+        let (index, reader) = index::create(self.options.index)?;
+        let ledger = Ledger::empty(crate::domain::day::Day::from_packed_trusted(18_680_101));
+        Ok(Writer::new(index, reader, ledger, position, self.troubles.clone()))
+    }
+
+    fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
+        writer.publish_view(true);
+        let reader =
+            Reader { index: writer.reader.clone(), view: writer.view.clone(), data_age_max_s: self.options.data_age_max_s };
+        Ok(Registry {
+            directory: self.directory.to_owned(),
+            stream: writer.position.stream,
+            reader,
+            figures: writer.figures.clone(),
+            troubles: self.troubles,
+            writer: Mutex::new(writer),
+            notes: self.notes,
+            _lock: lock,
+        })
+    }
+
+    fn refusal(&self, log_error: Option<LogError>, found: &FoundStore) -> RegistryError {
+        match log_error {
+            Some(error @ LogError::NewerFormat { .. }) => error.into(),
+            error => {
+                let log = error.map_or_else(|| "the log is missing or begins too late".to_owned(), |error| error.to_string());
+                let detail = format!("{log}; the store is {}", found.words());
+                RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail }
+            }
+        }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    fn store_path(&self) -> PathBuf {
+        self.directory.join("store")
+    }
+}
+
+/// The store as it was found.
+enum FoundStore {
+    Absent,
+    Empty(Store),
+    Good { store: Store, meta: Box<StoreMeta> },
+    Damaged(String),
+}
+
+impl FoundStore {
+    fn facts(&self) -> StoreFacts {
+        match self {
+            FoundStore::Absent | FoundStore::Empty(_) => StoreFacts::None,
+            FoundStore::Good { meta, .. } => StoreFacts::Good { sequence: meta.position.sequence },
+            FoundStore::Damaged(_) => StoreFacts::Damaged,
+        }
+    }
+
+    fn into_store(self) -> Option<Store> {
+        match self {
+            FoundStore::Empty(store) | FoundStore::Good { store, .. } => Some(store),
+            FoundStore::Absent | FoundStore::Damaged(_) => None,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            FoundStore::Absent => "absent".to_owned(),
+            FoundStore::Empty(_) => "empty".to_owned(),
+            FoundStore::Good { meta, .. } => format!("at sequence {}", meta.position.sequence),
+            FoundStore::Damaged(why) => format!("damaged ({why})"),
+        }
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        index: index::IndexWriter,
+        reader: index::IndexReader,
+        ledger: Ledger,
+        position: Position,
+        troubles: Arc<Troubles>,
+    ) -> Writer {
+        let sources = Arc::new(crate::domain::decision::Sources::default());
+        let view = View::new(ledger.masters.clone(), sources, position.sequence, ledger.horizon, 0);
+        Writer {
+            index,
+            reader,
+            ledger,
+            tally: Tally::default(),
+            dossiers: 0,
+            next_number: 1,
+            history_checksum: 0,
+            data_unix_ms: 0,
+            position,
+            log: None,
+            behind: None,
+            view: Arc::new(ArcSwap::from_pointee(view)),
+            figures: Arc::new(Figures::default()),
+            troubles,
+            old_views: Vec::new(),
+            last_write: Instant::now(),
+            scratch: Vec::new(),
+        }
+    }
+}

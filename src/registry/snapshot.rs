@@ -1,0 +1,393 @@
+//! Snapshots: everything at one frame boundary in one file. The backup, what a replica starts from, and what lets old segments go.
+//!
+//! ```text
+//! "SHIKSNAP", u32 version (1), u32 zero, then records: u8 kind, 3 zero bytes, u32 length, the bytes, zeros to a multiple of 8
+//!   1 where and what: the store's meta record    2 ledger entry: u64 sequence, u64 time, u8 kind, payload
+//!   3 a dossier                                  4 history entry: 25 bytes key, value
+//!   5 the end: BLAKE3 of everything before
+//! ```
+//!
+//! The arena is frozen while the file is written, and writing to the registry goes on.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::load::Filling;
+use super::writer::Writer;
+use super::{DirectoryLock, Registry, RegistryError, base};
+use crate::disk::{Disk, RealDisk};
+use crate::log::{Chain, FrameKind, LogWriter, Position, StreamId};
+use crate::record::payload::{FeedRecord, MasterPiece};
+use crate::record::{RecordError, padded};
+use crate::store::{Store, StoreBatch, StoreMeta, history_hash, history_sequence};
+
+const MAGIC: &[u8; 8] = b"SHIKSNAP";
+const VERSION: u32 = 1;
+const META: u8 = 1;
+const LEDGER: u8 = 2;
+const DOSSIER: u8 = 3;
+const HISTORY: u8 = 4;
+const END: u8 = 5;
+/// No record is larger: a dossier of 64 of the largest rows.
+const RECORD_BYTES_MAX: u32 = 1 << 20;
+const HISTORY_KEY: usize = 25;
+
+/// What is wrong with a snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The file cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// It is not whole, or not as it was written.
+    #[error("{} is not a whole snapshot: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A later version of the program wrote it.
+    #[error("{} has snapshot format {found}; this program knows up to {VERSION}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Restoring wants an empty directory.
+    #[error("{} is not empty; restoring begins a new stream and wants an empty directory", path.display())]
+    NotEmpty {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SnapshotSummary {
+    /// The sequence it was taken at.
+    pub sequence: u64,
+    /// Dossiers.
+    pub recipients: u64,
+    /// Current rows.
+    pub rows: u64,
+    /// Entries of the history.
+    pub history: u64,
+    /// The file's length, bytes.
+    pub bytes: u64,
+}
+
+impl Registry {
+    /// Writes a snapshot of this moment; look-ups and writing go on.
+    pub fn create_snapshot(&self, file: &Path) -> Result<SnapshotSummary, RegistryError> {
+        let (frozen, meta, store, ledger) = {
+            let writer = self.writer();
+            let behind = writer.behind.as_ref().filter(|behind| behind.drain()).ok_or(RegistryError::StoreDetached)?;
+            let mut ledger = Vec::new();
+            behind.store().scan_ledger(|sequence, kind, time_unix_ms, payload| {
+                ledger.push((sequence, kind, time_unix_ms, payload.to_vec()));
+                Ok(())
+            })?;
+            (writer.index.freeze(), writer.meta(), behind.store().clone(), ledger)
+        };
+        let mut out = SnapshotWriter::create(file)?;
+        out.record(META, &[&meta.encode()])?;
+        for (sequence, kind, time_unix_ms, payload) in &ledger {
+            out.record(LEDGER, &[&sequence.to_le_bytes(), &time_unix_ms.to_le_bytes(), &[*kind], payload])?;
+        }
+        let mut recipients = 0;
+        for dossier in frozen.dossiers() {
+            out.record(DOSSIER, &[dossier.as_bytes()])?;
+            recipients += 1;
+        }
+        drop(frozen);
+        let mut history = 0;
+        let mut failed = None;
+        store.scan_history(|key, value| {
+            if history_sequence(key).is_some_and(|sequence| sequence <= meta.position.sequence) && failed.is_none() {
+                history += 1;
+                failed = out.record(HISTORY, &[key, value]).err();
+            }
+            Ok(())
+        })?;
+        failed.map_or(Ok(()), Err)?;
+        let bytes = out.finish()?;
+        Ok(SnapshotSummary { sequence: meta.position.sequence, recipients, rows: meta.rows, history, bytes })
+    }
+}
+
+/// Restores a snapshot into an empty directory: a new stream that names its parent.
+pub fn restore(directory: &Path, file: &Path, now_unix_ms: u64) -> Result<SnapshotSummary, RegistryError> {
+    let lock = DirectoryLock::take(directory)?;
+    let entries = fs::read_dir(directory).map_err(|source| RegistryError::Directory { path: directory.to_owned(), source })?;
+    let others = entries.filter_map(Result::ok).filter(|entry| entry.file_name() != "LOCK").count();
+    if others > 0 {
+        return Err(SnapshotError::NotEmpty { path: directory.to_owned() }.into());
+    }
+    let summary = SnapshotReader::open(file)?.check()?;
+    let meta = SnapshotReader::open(file)?.header;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let copy = base::path(directory);
+    let directory_error = |source| RegistryError::Directory { path: copy.clone(), source };
+    disk.create_directory(copy.parent().unwrap_or(directory)).map_err(directory_error)?;
+    let aside = copy.with_extension("snap.tmp");
+    let mut options = fs::OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+    let copied = opened.and_then(|mut to| {
+        std::io::copy(&mut File::open(file)?, &mut to)?;
+        to.sync_all()?;
+        fs::rename(&aside, &copy)?;
+        disk.sync_directory(copy.parent().unwrap_or(directory))
+    });
+    copied.map_err(directory_error)?;
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| directory_error(std::io::Error::other(error.to_string())))?;
+    let stream = StreamId(id);
+    let parent = Some((meta.position.stream, meta.position.sequence));
+    let position = Position { stream, chain: Chain::beginning(stream, parent), ..meta.position };
+    drop(LogWriter::begin(disk, &directory.join("log"), position, now_unix_ms)?);
+    drop(lock);
+    Ok(summary)
+}
+
+/// Writes the records of a snapshot, first under another name.
+struct SnapshotWriter {
+    out: BufWriter<File>,
+    hasher: blake3::Hasher,
+    path: PathBuf,
+    aside: PathBuf,
+    bytes: u64,
+}
+
+impl SnapshotWriter {
+    fn create(path: &Path) -> Result<SnapshotWriter, SnapshotError> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".tmp");
+        let aside = PathBuf::from(name);
+        let mut options = fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+        let file = file.map_err(|source| SnapshotError::File { path: aside.clone(), source })?;
+        let out = BufWriter::with_capacity(1 << 20, file);
+        let mut writer = SnapshotWriter { out, hasher: blake3::Hasher::new(), path: path.to_owned(), aside, bytes: 0 };
+        writer.put(MAGIC)?;
+        writer.put(&VERSION.to_le_bytes())?;
+        writer.put(&[0; 4])?;
+        Ok(writer)
+    }
+
+    fn record(&mut self, kind: u8, parts: &[&[u8]]) -> Result<(), SnapshotError> {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        let declared = u32::try_from(length).ok().filter(|length| *length <= RECORD_BYTES_MAX);
+        let declared = declared.ok_or(SnapshotError::Damaged { path: self.path.clone(), what: "a record too large" })?;
+        self.put(&[kind, 0, 0, 0])?;
+        self.put(&declared.to_le_bytes())?;
+        for part in parts {
+            self.put(part)?;
+        }
+        self.put([0u8; 8].get(..padded(length) - length).unwrap_or_default())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.out.write_all(bytes).map_err(|source| SnapshotError::File { path: self.aside.clone(), source })
+    }
+
+    fn finish(mut self) -> Result<u64, SnapshotError> {
+        let hash = *self.hasher.finalize().as_bytes();
+        self.record(END, &[&hash])?;
+        let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
+        let done = done.and_then(|()| fs::rename(&self.aside, &self.path));
+        let done = done.and_then(|()| RealDisk.sync_directory(directory));
+        done.map_err(|source| SnapshotError::File { path: self.path.clone(), source })?;
+        Ok(self.bytes)
+    }
+}
+
+/// Reads a snapshot.
+pub struct SnapshotReader {
+    input: BufReader<File>,
+    path: PathBuf,
+    hasher: blake3::Hasher,
+    header: StoreMeta,
+    bytes: u64,
+}
+
+impl SnapshotReader {
+    /// Opens a snapshot and reads what it says of itself; nothing is believed before the whole was read.
+    pub fn open(path: &Path) -> Result<SnapshotReader, SnapshotError> {
+        let file = File::open(path).map_err(|source| SnapshotError::File { path: path.to_owned(), source })?;
+        let damaged = |what| SnapshotError::Damaged { path: path.to_owned(), what };
+        let mut input = BufReader::with_capacity(1 << 20, file);
+        let mut hasher = blake3::Hasher::new();
+        let mut head = [0; 16];
+        input.read_exact(&mut head).map_err(|_| damaged("it is too short"))?;
+        hasher.update(&head);
+        if !head.starts_with(MAGIC) {
+            return Err(damaged("it does not begin as a snapshot does"));
+        }
+        let version = head.get(8..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        if version > VERSION {
+            return Err(SnapshotError::Newer { path: path.to_owned(), found: version });
+        }
+        let mut bytes = 16;
+        let mut buffer = Vec::new();
+        let kind = read_record(&mut input, &mut hasher, &mut buffer, &mut bytes).map_err(damaged)?;
+        let header = StoreMeta::decode(&buffer).filter(|_| kind == META).ok_or(damaged("it does not say where it was taken"))?;
+        Ok(SnapshotReader { input, path: path.to_owned(), hasher, header, bytes })
+    }
+
+    /// Where and what it is.
+    pub fn header(&self) -> &StoreMeta {
+        &self.header
+    }
+
+    /// Reads the whole and checks its hash.
+    pub fn check(mut self) -> Result<SnapshotSummary, SnapshotError> {
+        let mut summary = SnapshotSummary {
+            sequence: self.header.position.sequence,
+            recipients: 0,
+            rows: self.header.rows,
+            history: 0,
+            bytes: 0,
+        };
+        self.each(|kind, _| {
+            match kind {
+                DOSSIER => summary.recipients += 1,
+                HISTORY => summary.history += 1,
+                _ => {}
+            }
+            Ok::<(), SnapshotError>(())
+        })?;
+        summary.bytes = self.bytes;
+        Ok(summary)
+    }
+
+    /// Loads everything into an empty writer and an empty store, which then stand at `beginning`, the place where the log of the
+    /// restored stream begins.
+    pub(super) fn load(mut self, writer: &mut Writer, store: &Store, beginning: Position) -> Result<(), RegistryError> {
+        let meta = self.header.clone();
+        let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
+        let (not_a_dossier, not_ledger) = (damaged("a dossier is not valid"), damaged("a ledger entry is not valid"));
+        let does_not_add_up = damaged("its content does not add up to its checksum");
+        writer.index.reserve(usize::try_from(meta.keys).unwrap_or(0))?;
+        let mut filling = Filling::new(writer.index.loader());
+        writer.ledger.horizon = meta.horizon;
+        let mut batch = StoreBatch::default();
+        let mut history_checksum = 0u128;
+        let mut wrong = None;
+        self.each(|kind, bytes| -> Result<(), RegistryError> {
+            match kind {
+                DOSSIER => match filling.take(bytes)? {
+                    Ok(number) => batch.put_dossier(number, bytes),
+                    Err(RecordError::Version(_) | RecordError::Alignment | RecordError::Length | RecordError::Inside) => {
+                        wrong = Some(true);
+                    }
+                },
+                HISTORY => {
+                    if let Some((key, value)) = bytes.split_at_checked(HISTORY_KEY) {
+                        history_checksum = history_checksum.wrapping_add(history_hash(key, value));
+                        Store::put_history_raw(&mut batch, key, value);
+                    }
+                }
+                LEDGER => {
+                    let taken = take_ledger(writer, bytes, &mut batch);
+                    wrong = wrong.or(taken.is_none().then_some(false));
+                }
+                _ => {}
+            }
+            if batch.bytes() > 4 << 20 {
+                store.apply_unplaced(std::mem::take(&mut batch))?;
+            }
+            Ok(())
+        })?;
+        match wrong {
+            Some(true) => return Err(not_a_dossier.into()),
+            Some(false) => return Err(not_ledger.into()),
+            None => {}
+        }
+        let Filling { loader, loaded, .. } = filling;
+        writer.index.adopt(loader);
+        writer.tally = loaded.tally;
+        writer.dossiers = loaded.dossiers;
+        writer.next_number = meta.next_number;
+        writer.history_checksum = history_checksum;
+        writer.data_unix_ms = meta.data_unix_ms;
+        writer.position = Position { state_checksum: meta.position.state_checksum, ..beginning };
+        let adds_up = writer.checksum() == meta.checksum
+            && history_checksum == meta.history_checksum
+            && writer.dossiers == meta.dossiers
+            && beginning.sequence == meta.position.sequence;
+        if !adds_up {
+            return Err(does_not_add_up.into());
+        }
+        store.apply(batch, &writer.meta())?;
+        store.flush()?;
+        Ok(())
+    }
+
+    /// Calls `take` with every record behind the first, and checks the hash at the end.
+    fn each<E: From<SnapshotError>>(&mut self, mut take: impl FnMut(u8, &[u8]) -> Result<(), E>) -> Result<(), E> {
+        let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
+        let mut buffer = Vec::new();
+        loop {
+            let hash = *self.hasher.finalize().as_bytes();
+            let kind = read_record(&mut self.input, &mut self.hasher, &mut buffer, &mut self.bytes);
+            let kind = kind.map_err(damaged)?;
+            if kind == END {
+                let ends_here = self.input.read(&mut [0]).is_ok_and(|read| read == 0);
+                let whole = buffer == hash && ends_here;
+                return if whole { Ok(()) } else { Err(damaged("its hash does not match").into()) };
+            }
+            take(kind, &buffer)?;
+        }
+    }
+}
+
+fn take_ledger(writer: &mut Writer, bytes: &[u8], batch: &mut StoreBatch) -> Option<()> {
+    let (sequence, rest) = bytes.split_first_chunk::<8>()?;
+    let (time, rest) = rest.split_first_chunk::<8>()?;
+    let (kind, payload) = rest.split_first()?;
+    let (sequence, time) = (u64::from_le_bytes(*sequence), u64::from_le_bytes(*time));
+    match FrameKind::from_byte(*kind)? {
+        FrameKind::Master => {
+            writer.ledger.take_master(sequence, &MasterPiece::read(payload).ok()?).ok()?;
+        }
+        FrameKind::Feed => writer.ledger.take_feed(sequence, time, &FeedRecord::read(payload).ok()?),
+        _ => return None,
+    }
+    batch.put_ledger(sequence, *kind, time, payload);
+    Some(())
+}
+
+fn read_record(
+    input: &mut BufReader<File>,
+    hasher: &mut blake3::Hasher,
+    buffer: &mut Vec<u8>,
+    bytes: &mut u64,
+) -> Result<u8, &'static str> {
+    let mut head = [0; 8];
+    input.read_exact(&mut head).map_err(|_| "it ends too early")?;
+    let [kind, _, _, _, a, b, c, d] = head;
+    let length = u32::from_le_bytes([a, b, c, d]);
+    if length > RECORD_BYTES_MAX {
+        return Err("a record of impossible length");
+    }
+    let length = usize::try_from(length).unwrap_or(0);
+    buffer.resize(padded(length), 0);
+    input.read_exact(buffer).map_err(|_| "it ends too early")?;
+    hasher.update(&head);
+    hasher.update(buffer);
+    *bytes += 8 + buffer.len() as u64;
+    buffer.truncate(length);
+    Ok(kind)
+}

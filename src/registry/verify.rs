@@ -1,0 +1,287 @@
+//! Reading everything, believing nothing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::load;
+use super::plan::content_of;
+use super::snapshot::SnapshotReader;
+use super::tally::Tally;
+use super::troubles::{Trouble, Troubles};
+use super::writer::{ReplayError, Writer};
+use super::{DirectoryLock, Registry, RegistryError, base};
+use crate::disk::{Disk, RealDisk};
+use crate::domain::day::Day;
+use crate::index::{self, IndexOptions};
+use crate::log::{Fault, LogError, LogReader, Position};
+use crate::record::StateChecksum;
+use crate::store::{Store, StoreError, StoreMeta, history_hash, history_sequence};
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VerifyReport {
+    /// The first thing that is wrong; `None` when all is well.
+    pub fault: Option<VerifyFault>,
+    /// What is worth knowing and not wrong.
+    pub notes: Vec<String>,
+    /// Segments read.
+    pub segments: usize,
+    /// The last sequence.
+    pub sequence: u64,
+    /// Current rows there.
+    pub rows: u64,
+    /// The state checksum there, hex.
+    pub state_checksum: String,
+}
+
+/// Something wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct VerifyFault {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// Where in the file, bytes.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Verifies a directory that nobody owns. Changes nothing in it.
+pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
+    let mut report = VerifyReport::default();
+    if !directory.join("log").exists() && !directory.join("store").exists() {
+        report.notes.push("empty: nothing was ever registered".to_owned());
+        return Ok(report);
+    }
+    let _lock = DirectoryLock::take(directory)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let store_path = directory.join("store");
+    let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
+    let (store, store_fault) = match store {
+        None => (None, None),
+        Some(Ok(store)) => match store.meta() {
+            Ok(meta) => (meta.map(|meta| (store, meta)), None),
+            Err(error) => (None, Some(error)),
+        },
+        Some(Err(error)) => (None, Some(error)),
+    };
+    let read = read_log(disk, directory, store.as_ref().map(|(_, meta)| meta), &mut report);
+    if let Err(error) = read {
+        report.fault = Some(log_fault(directory, error)?);
+        return Ok(report);
+    }
+    let checked = match (store, store_fault) {
+        (_, Some(error)) => Err(error.to_string()),
+        (Some((store, meta)), None) => check_store(&store, &meta, read.ok().flatten(), &mut report),
+        (None, None) => {
+            report.notes.push("there is no store; the next start rebuilds it from the log".to_owned());
+            Ok(())
+        }
+    };
+    if let Err(what) = checked {
+        report.fault = Some(VerifyFault { path: store_path, offset: None, what });
+    }
+    Ok(report)
+}
+
+/// Replays the whole log beside an index of its own; gives the state at the store's sequence.
+fn read_log(
+    disk: Arc<dyn Disk>,
+    directory: &Path,
+    store: Option<&StoreMeta>,
+    report: &mut VerifyReport,
+) -> Result<Option<StateChecksum>, RegistryError> {
+    let log_path = directory.join("log");
+    let Some(log) = LogReader::open(disk, &log_path)? else {
+        let what = "there is a store, but no log".to_owned();
+        return Err(RegistryError::NoVerifiedState { path: log_path, detail: what });
+    };
+    report.segments = log.segment_paths().len();
+    let beginning = log.beginning().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
+    let mut writer = bare_writer(beginning)?;
+    if beginning.sequence > 0 {
+        let scratch = ScratchStore::create(directory)?;
+        SnapshotReader::open(&base::path(directory))?.load(&mut writer, &scratch.store, beginning)?;
+    }
+    let applied = store.map_or(0, |meta| meta.position.sequence);
+    let mut at_store = (applied == writer.position.sequence).then(|| writer.checksum());
+    let after = writer.position.sequence;
+    let end = log.replay(after, applied, |frame| {
+        writer.replay(frame).map_err(|error| match error {
+            ReplayError::State => Fault::State,
+            _ => Fault::Payload,
+        })?;
+        if frame.sequence == applied {
+            at_store = Some(writer.checksum());
+        }
+        Ok(())
+    })?;
+    if let Some(torn) = &end.torn {
+        report.notes.push(format!(
+            "a torn tail of {} bytes at offset {} of {}: never acknowledged, cut at the next start",
+            torn.length,
+            torn.offset,
+            torn.path.display()
+        ));
+    }
+    report.sequence = writer.position.sequence;
+    report.rows = writer.tally.rows;
+    report.state_checksum = format!("{:032x}", writer.total());
+    Ok(at_store)
+}
+
+/// Judges a store by itself, and by the state that the log gives for its sequence.
+fn check_store(
+    store: &Store,
+    meta: &StoreMeta,
+    by_the_log: Option<StateChecksum>,
+    report: &mut VerifyReport,
+) -> Result<(), String> {
+    let words = |error: StoreError| error.to_string();
+    let (mut index, _reader) = index::create(IndexOptions::default()).map_err(|error| error.to_string())?;
+    let loaded = load::from_store(&mut index, store, meta).map_err(|error| error.to_string())?;
+    let mut history = 0u128;
+    store
+        .scan_history(|key, value| {
+            if history_sequence(key).is_some_and(|sequence| sequence <= meta.position.sequence) {
+                history = history.wrapping_add(history_hash(key, value));
+            }
+            Ok(())
+        })
+        .map_err(words)?;
+    store.scan_ledger(|_, _, _, _| Ok(())).map_err(words)?;
+    if loaded.tally.rows != meta.rows || loaded.dossiers != meta.dossiers {
+        return Err("the store lacks rows, or has too many".to_owned());
+    }
+    if history != meta.history_checksum {
+        return Err("the history does not add up to its checksum".to_owned());
+    }
+    match by_the_log {
+        None => return Err("the store is ahead of the log".to_owned()),
+        Some(checksum) if checksum != meta.checksum => {
+            return Err("the store's state is not the one the log gives for its sequence".to_owned());
+        }
+        Some(_) => {}
+    }
+    let mut rows_only = meta.checksum;
+    for (part, content) in loaded.tally.checksum.parts().iter().enumerate().skip(1) {
+        rows_only.take(part, *content);
+    }
+    if rows_only.parts().iter().skip(1).any(|part| *part != 0) {
+        return Err("the store's rows do not add up to its checksum".to_owned());
+    }
+    if meta.position.sequence < report.sequence {
+        let behind = report.sequence - meta.position.sequence;
+        report.notes.push(format!("the store is {behind} frames behind the log; the next start replays them"));
+    }
+    Ok(())
+}
+
+fn log_fault(directory: &Path, error: RegistryError) -> Result<VerifyFault, RegistryError> {
+    match error {
+        RegistryError::Log(LogError::Corrupt { path, offset, what }) => {
+            Ok(VerifyFault { path, offset: Some(offset), what: what.to_string() })
+        }
+        RegistryError::Log(error @ LogError::BeginsTooLate { .. }) => {
+            Ok(VerifyFault { path: directory.join("log"), offset: None, what: error.to_string() })
+        }
+        RegistryError::NoVerifiedState { path, detail } => Ok(VerifyFault { path, offset: None, what: detail }),
+        RegistryError::Snapshot(error) => Ok(VerifyFault { path: base::path(directory), offset: None, what: error.to_string() }),
+        other => Err(other),
+    }
+}
+
+fn bare_writer(position: Position) -> Result<Writer, RegistryError> {
+    let (index, reader) = index::create(IndexOptions::default())?;
+    let ledger = super::ledger::Ledger::empty(Day::from_packed_trusted(18_680_101));
+    Ok(Writer::new(index, reader, ledger, position, Arc::new(Troubles::default())))
+}
+
+/// A store that only exists while a restored directory is verified.
+struct ScratchStore {
+    store: Store,
+    path: PathBuf,
+}
+
+impl ScratchStore {
+    fn create(directory: &Path) -> Result<ScratchStore, RegistryError> {
+        let path = directory.join(format!("verify-{}.tmp", std::process::id()));
+        Ok(ScratchStore { store: Store::open(&path)?, path })
+    }
+}
+
+impl Drop for ScratchStore {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+            tracing::warn!(%error, "a scratch directory of the verification is left behind");
+        }
+    }
+}
+
+impl Registry {
+    /// Checks one sealed segment of the log, counted from the oldest; damage stops writing and is listed as a trouble. `false` when
+    /// there is no such sealed segment.
+    pub fn scrub_segment(&self, place: usize) -> Result<bool, RegistryError> {
+        let checked = LogReader::open(Arc::new(RealDisk), &self.directory().join("log")).and_then(|log| {
+            let Some(log) = log else { return Ok(false) };
+            if place + 1 >= log.segment_paths().len() {
+                return Ok(false);
+            }
+            log.check_sealed(place).map(|()| true)
+        });
+        match checked {
+            Ok(there) => Ok(there),
+            Err(error @ LogError::Corrupt { .. }) => {
+                tracing::error!(%error, "the log is damaged; nothing more is acknowledged, look-ups go on");
+                self.troubles().raise(Trouble::LogCorrupt, error.to_string());
+                Err(error.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Verifies while running: the log's frames and chain, the state in memory, and the store at its own sequence. Look-ups go on;
+    /// writing waits while the store is read.
+    pub fn verify_running(&self) -> Result<VerifyReport, RegistryError> {
+        let mut report = VerifyReport::default();
+        let writer = self.writer();
+        let log = LogReader::open(Arc::new(RealDisk), &self.directory().join("log"))?;
+        if let Some(log) = &log {
+            report.segments = log.segment_paths().len();
+            let beginning = log.beginning().map_or(0, |position| position.sequence);
+            if let Err(error) = log.replay(beginning, writer.position.sequence, |_| Ok(())) {
+                report.fault = Some(log_fault(self.directory(), error.into())?);
+            }
+        }
+        report.sequence = writer.position.sequence;
+        report.rows = writer.tally.rows;
+        report.state_checksum = format!("{:032x}", writer.total());
+        if report.fault.is_some() {
+            return Ok(report);
+        }
+        let mut tally = Tally::default();
+        let mut scratch = Vec::new();
+        for position in writer.index.positions() {
+            for held in writer.index.dossier(position).held_rows() {
+                tally.add(held.row, content_of(held.row, &mut scratch));
+            }
+        }
+        let mut what = None;
+        if tally.checksum != writer.tally.checksum {
+            what = Some("the rows in memory do not add up to the state checksum".to_owned());
+        }
+        let behind = writer.behind.as_ref().filter(|behind| behind.drain());
+        match behind.map(|behind| behind.store().clone()) {
+            None => report.notes.push("the store is detached and was not read".to_owned()),
+            Some(store) => match store.meta() {
+                Ok(Some(meta)) => {
+                    let state = Some(writer.checksum());
+                    what = what.or(check_store(&store, &meta, state, &mut report).err());
+                }
+                Ok(None) => what = Some("the store says nothing of itself".to_owned()),
+                Err(error) => what = Some(error.to_string()),
+            },
+        }
+        report.fault = what.map(|what| VerifyFault { path: self.directory().join("store"), offset: None, what });
+        Ok(report)
+    }
+}
