@@ -7,5 +7,6 @@
 )]
 
 pub mod domain;
+pub mod limits;
 pub mod population;
 pub mod serve;
