@@ -89,7 +89,7 @@ fn assert_poisoned(head: &str, status: u16) {
         assert!(all.contains("Connection: close"));
     }
     let counted = listener.counters().read();
-    assert_eq!((counted.poisoned, counted.panicked), (4, 0));
+    assert_eq!((counted.poisoned, counted.failed_answers), (4, 0));
     listener.stop();
 }
 
@@ -245,7 +245,7 @@ fn a_panicking_answer_is_a_500_and_the_listener_lives() {
     let mut stream = connect(listener.local_addr());
     stream.write_all(GOOD.as_bytes()).unwrap();
     assert_eq!(read_answer(&mut stream).0, 200);
-    assert_eq!(listener.counters().read().panicked, 1);
+    assert_eq!(listener.counters().read().failed_answers, 1);
 }
 
 #[test]

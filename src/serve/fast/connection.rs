@@ -173,7 +173,7 @@ impl<A: Answer> Connection<A> {
 
     fn conclude(&mut self, answered: Option<Answered>, close: bool, response: &mut Response<'_>) -> Ending {
         let Some(Answered { status, content_type, close: asked_to_close }) = answered else {
-            self.registry.tally.panicked.add(1);
+            self.registry.tally.failed_answers.add(1);
             return Ending::Last { status: 500, content_type: ContentType::Json, body: BytesMut::from(PANICKED) };
         };
         let body_bytes = response.body_mut().len();

@@ -32,7 +32,7 @@ pub(super) struct Tally {
     pub(super) requests: Count,
     pub(super) bytes_out: Count,
     pub(super) poisoned: Count,
-    pub(super) panicked: Count,
+    pub(super) failed_answers: Count,
     pub(super) swept_idle: Count,
     pub(super) swept_slow: Count,
     pub(super) swept_flooding: Count,
@@ -58,7 +58,7 @@ pub struct Counted {
     /// Connections that ended with a refused request.
     pub poisoned: u64,
     /// Answers that panicked: a bug.
-    pub panicked: u64,
+    pub failed_answers: u64,
     /// Connections shut because they were silent.
     pub swept_idle: u64,
     /// Connections shut because a request took too long to arrive.
@@ -88,7 +88,7 @@ impl Counters {
             requests: tally.requests.value() + requests,
             bytes_out: tally.bytes_out.value() + bytes_out,
             poisoned: tally.poisoned.value(),
-            panicked: tally.panicked.value(),
+            failed_answers: tally.failed_answers.value(),
             swept_idle: tally.swept_idle.value(),
             swept_slow: tally.swept_slow.value(),
             swept_flooding: tally.swept_flooding.value(),
