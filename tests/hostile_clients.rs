@@ -105,12 +105,19 @@ fn pipeline_unread(address: SocketAddr, over: &AtomicBool) {
     push(&mut stream, over, requests.as_bytes());
 }
 
+/// Every other one behaves first, until it is no longer new.
 fn endless_header(address: SocketAddr, over: &AtomicBool) {
     let Some(mut stream) = connect(address) else { return };
+    if ENDLESS.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+        let _ = stream.write_all(b"GET /good HTTP/1.1\r\n\r\n");
+        thread::sleep(Duration::from_millis(150));
+    }
     if stream.write_all(b"GET / HTTP/1.1\r\nX: ").is_ok() {
         push(&mut stream, over, &[b'a'; 64 * 1024]);
     }
 }
+
+static ENDLESS: AtomicU64 = AtomicU64::new(0);
 
 /// Writes until it is cut off. A full socket is not the end: the client stays and insists.
 fn push(stream: &mut TcpStream, over: &AtomicBool, bytes: &[u8]) {

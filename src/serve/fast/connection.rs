@@ -57,14 +57,15 @@ enum Ending {
     Cut,
 }
 
-/// What unwinds a connection's coroutine out of the engine's loop.
-///
-/// The engine offers no way to end a connection from within a service: an error becomes a 500 answer and the next request is served. It
-/// does unwind cleanly, because this is how `may` itself cancels a coroutine. Nothing is reported as a panic: no hook runs, nothing is
-/// printed.
+/// What unwinds a coroutine out of the engine's loops.
 struct Leaving;
 
-fn leave() -> ! {
+/// Ends the coroutine: a connection's, or an acceptor's.
+///
+/// The engine offers no way to end a connection from within a service: an error becomes a 500 answer and the next request is served. It
+/// does unwind cleanly, because this is how `may` itself cancels a coroutine. This is not a panic: no hook runs, nothing is printed.
+/// (`may`'s own `cancel` is one, and prints where the panic hook was set after the engine's.)
+pub(super) fn leave() -> ! {
     resume_unwind(Box::new(Leaving))
 }
 

@@ -1,4 +1,4 @@
-//! The doors to the kernel and the engine that need `unsafe`: a connection's socket by its bare number, and ending an acceptor.
+//! The doors to the kernel that need `unsafe`: a connection's socket by its bare number, and what `TCP_INFO` says of it.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -93,11 +93,4 @@ pub(super) fn traffic(fd: BorrowedFd<'_>) -> io::Result<Traffic> {
     let word = |offset: usize| info.get(offset..offset + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_ne_bytes);
     let (acked, received, unsent, sent, resent) = (long(120), long(128), word(144), long(200), long(208));
     Ok(Traffic { received, acked, written: sent.saturating_sub(resent) + u64::from(unsent) })
-}
-
-/// Asks an acceptor to end; it unwinds at its next wait and closes its listening socket.
-pub(super) fn end_acceptor(handle: &may::coroutine::JoinHandle<()>) {
-    // SAFETY: cancelling unwinds the acceptor where it waits, in `accept` or in the pause between accepts. It owns its listening socket
-    // and a factory, both of which are dropped in order, and shares nothing else that could be left half done.
-    unsafe { handle.coroutine().cancel() };
 }

@@ -2,7 +2,7 @@
 //! Starting and stopping.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread;
@@ -13,7 +13,7 @@ use may_minihttp::HttpServiceFactory;
 use rustix::net::sockopt;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-use super::connection::Connection;
+use super::connection::{Connection, leave};
 use super::counters::Counters;
 use super::guard::{self, Socket};
 use super::limits::ListenerLimits;
@@ -29,6 +29,10 @@ const STACKS_KEPT: usize = 256;
 
 /// Descriptors the rest of the appliance needs.
 const DESCRIPTORS_ELSEWHERE: u64 = 256;
+
+/// Connections made to one's own listener to end its acceptors; a few are enough unless a crowd stands at the door.
+const STOP_KNOCKS_MAX: u32 = 2_000;
+const STOP_KNOCK_TIMEOUT: Duration = Duration::from_millis(100);
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(1);
 
@@ -64,7 +68,6 @@ pub enum ListenError {
 pub struct FastListener {
     address: SocketAddr,
     registry: Arc<Registry>,
-    acceptors: Vec<coroutine::JoinHandle<()>>,
     sweeper: Option<thread::JoinHandle<()>>,
 }
 
@@ -84,11 +87,12 @@ impl FastListener {
         });
         let sweeper = sweeper.map_err(failed)?;
         let _ = registry.sweeper.set(sweeper.thread().clone());
-        let mut listener = Self { address: local, registry, acceptors: Vec::new(), sweeper: Some(sweeper) };
+        let listener = Self { address: local, registry, sweeper: Some(sweeper) };
         for _ in 0..workers {
             let reception =
                 Reception { answer: Arc::clone(answer), registry: Arc::clone(&listener.registry), pace: Mutex::new(Pace::new()) };
-            listener.acceptors.push(reception.start(local).map_err(failed)?);
+            // Its handle could only cancel it, which is not needed: an acceptor ends by itself when the listener stops.
+            drop(reception.start(local).map_err(failed)?);
         }
         Ok(listener)
     }
@@ -111,16 +115,18 @@ impl FastListener {
             // A panic of the sweeper was reported when it happened; there is nothing to add here.
             let _ = sweeper.join();
         }
-        let deadline = Instant::now() + Duration::from_secs(1);
-        while self.acceptors.iter().any(|acceptor| !acceptor.is_done()) && Instant::now() < deadline {
-            thread::sleep(ACCEPT_PAUSE);
-        }
     }
 
     fn begin_to_stop(&mut self) {
-        if !self.registry.stopping.swap(true, Ordering::AcqRel) {
-            self.acceptors.iter().for_each(guard::end_acceptor);
-            self.registry.wake_sweeper();
+        if self.registry.stopping.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.registry.wake_sweeper();
+        // An acceptor finds out when it has accepted something. The kernel spreads connections over the acceptors that are left, and
+        // refuses when there are none.
+        let mut knocks = 0..STOP_KNOCKS_MAX;
+        while knocks.next().is_some() && TcpStream::connect_timeout(&self.address, STOP_KNOCK_TIMEOUT).is_ok() {
+            thread::yield_now();
         }
     }
 }
@@ -142,6 +148,9 @@ impl<A: Answer> HttpServiceFactory for Reception<A> {
     type Service = Connection<A>;
 
     fn new_service(&self, id: usize) -> Connection<A> {
+        if self.registry.stopping.load(Ordering::Acquire) {
+            leave();
+        }
         let pause = self.pace.lock().unwrap_or_else(PoisonError::into_inner).pause();
         if pause {
             // A worker that finds the next connection waiting after each one would accept for as long as somebody knocks, and serve

@@ -33,6 +33,7 @@ mod registry;
 mod reply;
 mod request;
 mod sweeper;
+mod watch;
 
 pub use counters::{Counted, Counters};
 pub use limits::ListenerLimits;

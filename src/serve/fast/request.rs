@@ -45,11 +45,13 @@ pub(super) fn split_target(target: &str) -> (&str, &str) {
 /// Copies of the words of a head, for the time its body is read: `may_minihttp` may reuse the head's memory for the body.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    bytes: Vec<u8>,
+    /// Target, content type and accept, one after the other, as text so that none is examined twice.
+    text: String,
     target_end: usize,
     content_type_end: Option<usize>,
     accept_end: Option<usize>,
-    authorization_end: Option<usize>,
+    authorization: Vec<u8>,
+    authorized: bool,
 }
 
 impl Words {
@@ -61,28 +63,29 @@ impl Words {
         accept: Option<&[u8]>,
         authorization: Option<&[u8]>,
     ) {
-        self.bytes.clear();
-        self.bytes.extend_from_slice(target.as_bytes());
-        self.target_end = self.bytes.len();
-        self.content_type_end = append(&mut self.bytes, content_type);
-        self.accept_end = append(&mut self.bytes, accept);
-        self.authorization_end = append(&mut self.bytes, authorization);
+        self.text.clear();
+        self.text.push_str(target);
+        self.target_end = self.text.len();
+        self.content_type_end = append(&mut self.text, text(content_type));
+        self.accept_end = append(&mut self.text, text(accept));
+        self.authorization.clear();
+        self.authorization.extend_from_slice(authorization.unwrap_or_default());
+        self.authorized = authorization.is_some();
     }
 
     /// The request that these words and a body make.
     pub(super) fn request<'a>(&'a self, method: Method, peer: IpAddr, body: &'a [u8]) -> Request<'a> {
         let mut start = self.target_end;
         let mut next = |end: Option<usize>| {
-            let word = self.bytes.get(start..end?);
+            let word = self.text.get(start..end?);
             start = end?;
             word
         };
         let content_type = next(self.content_type_end);
         let accept = next(self.accept_end);
-        let authorization = next(self.authorization_end);
-        let target = self.bytes.get(..self.target_end).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
-        let (path, query) = split_target(target);
-        Request { method, path, query, content_type: text(content_type), accept: text(accept), authorization, peer, body }
+        let authorization = self.authorized.then_some(self.authorization.as_slice());
+        let (path, query) = split_target(self.text.get(..self.target_end).unwrap_or_default());
+        Request { method, path, query, content_type, accept, authorization, peer, body }
     }
 }
 
@@ -91,9 +94,9 @@ pub(super) fn text(value: Option<&[u8]>) -> Option<&str> {
     value.and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
 
-fn append(bytes: &mut Vec<u8>, word: Option<&[u8]>) -> Option<usize> {
-    bytes.extend_from_slice(word?);
-    Some(bytes.len())
+fn append(text: &mut String, word: Option<&str>) -> Option<usize> {
+    text.push_str(word?);
+    Some(text.len())
 }
 
 #[cfg(test)]

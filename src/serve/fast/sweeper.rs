@@ -11,128 +11,19 @@ use std::time::{Duration, Instant};
 
 use super::farewell::Farewell;
 use super::guard;
-use super::limits::ListenerLimits;
 use super::registry::{Registry, Slot};
+use super::watch::{Offence, Watch};
 use crate::limits::{LISTENER_FAREWELLS_MAX, LISTENER_SWEEP_ALL_MS, LISTENER_SWEEP_MS};
-
-/// How long a connection counts as new: a flood usually begins with its first byte.
-const YOUNG: Duration = Duration::from_millis(100);
 
 /// The pause when nothing is connected; a new connection ends it.
 const NOBODY: Duration = Duration::from_secs(1);
-
-/// Unread answers above this keep a connection under watch.
-const UNREAD_WATCHED_BYTES: u64 = 64 * 1024;
-
-/// What is known of one connection from the last look.
-#[derive(Clone, Debug)]
-struct Watch {
-    generation: u64,
-    first_seen: Instant,
-    requests: u64,
-    body_bytes: u64,
-    received: u64,
-    acked: u64,
-    /// `received` when the service was last seen to make progress.
-    base: u64,
-    /// Since when a head or a body has been under way.
-    since: Option<Instant>,
-    active_at: Instant,
-    acked_at: Instant,
-    unparsed: u64,
-    unread: u64,
-    told: bool,
-}
-
-impl Watch {
-    fn new(generation: u64, now: Instant) -> Self {
-        Self {
-            generation,
-            first_seen: now,
-            requests: 0,
-            body_bytes: 0,
-            received: 0,
-            acked: 0,
-            base: 0,
-            since: None,
-            active_at: now,
-            acked_at: now,
-            unparsed: 0,
-            unread: 0,
-            told: false,
-        }
-    }
-
-    fn held_bytes(&self) -> u64 {
-        self.unparsed + self.unread
-    }
-
-    fn at_rest(&self) -> bool {
-        self.body_bytes == 0 && self.held_bytes() == 0
-    }
-
-    /// Worth another look soon.
-    fn suspect(&self, now: Instant) -> bool {
-        !self.told && (self.since.is_some() || self.unread > UNREAD_WATCHED_BYTES || now.duration_since(self.first_seen) < YOUNG)
-    }
-
-    /// Takes in what the slot and the kernel say now.
-    fn update(&mut self, slot: &Slot, traffic: guard::Traffic, produced: u64, now: Instant) -> bool {
-        let requests = slot.requests.load(Ordering::Relaxed);
-        let body_bytes = slot.body_bytes.load(Ordering::Relaxed);
-        let progress = requests != self.requests || body_bytes != self.body_bytes;
-        if progress {
-            self.base = traffic.received;
-            self.since = None;
-        }
-        let moved = progress || traffic.received != self.received || traffic.acked != self.acked;
-        if moved {
-            self.active_at = now;
-        }
-        self.unread = produced.saturating_sub(traffic.acked);
-        if self.unread == 0 || traffic.acked != self.acked {
-            self.acked_at = now;
-        }
-        self.unparsed = traffic.received.saturating_sub(self.base);
-        if self.unparsed > 0 || body_bytes > 0 {
-            self.since.get_or_insert(now);
-        }
-        (self.requests, self.body_bytes, self.received, self.acked) = (requests, body_bytes, traffic.received, traffic.acked);
-        moved
-    }
-
-    /// Why the connection has to go, if it has to.
-    fn offence(&self, limits: &ListenerLimits, now: Instant) -> Option<Offence> {
-        let under_way = self.since.map_or(Duration::ZERO, |since| now.duration_since(since));
-        let silent = now.duration_since(self.active_at);
-        let request_timeout = if self.body_bytes > 0 { limits.body_timeout } else { limits.head_timeout };
-        let silence_timeout = if self.received == 0 { limits.first_byte_timeout } else { limits.idle_timeout };
-        if self.body_bytes == 0 && self.unparsed > limits.unparsed_bytes_max {
-            Some(Offence::Flooding)
-        } else if under_way > request_timeout {
-            Some(Offence::Slow)
-        } else if now.duration_since(self.acked_at) > limits.unread_timeout {
-            Some(Offence::Unread)
-        } else if silent > silence_timeout {
-            Some(Offence::Idle)
-        } else {
-            None
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Offence {
-    Flooding,
-    Slow,
-    Unread,
-    Idle,
-}
 
 struct Sweeper {
     registry: Arc<Registry>,
     watches: Vec<Option<Watch>>,
     suspects: Vec<usize>,
+    /// The suspects of the look before; two vectors that take turns.
+    looked_at: Vec<usize>,
     farewells: Vec<Farewell>,
     scratch: Box<[u8]>,
 }
@@ -144,6 +35,7 @@ pub(super) fn run(registry: Arc<Registry>) {
         registry,
         watches: vec![None; places],
         suspects: Vec::with_capacity(places),
+        looked_at: Vec::with_capacity(places),
         farewells: Vec::new(),
         scratch: vec![0; 64 * 1024].into(),
     };
@@ -190,10 +82,12 @@ impl Sweeper {
     }
 
     fn look_at_suspects(&mut self, now: Instant) {
-        let suspects = std::mem::take(&mut self.suspects);
-        self.suspects = Vec::with_capacity(suspects.len());
-        for index in suspects {
-            self.look(index, now);
+        std::mem::swap(&mut self.suspects, &mut self.looked_at);
+        self.suspects.clear();
+        for at in 0..self.looked_at.len() {
+            if let Some(index) = self.looked_at.get(at).copied() {
+                self.look(index, now);
+            }
         }
     }
 
