@@ -1,0 +1,84 @@
+//! Every limit of the appliance, its unit in its name. Reaching one is a clear error, never a slow death.
+
+/// Connections the fast listener serves at once. Each holds a coroutine's stack (about 9 KiB of it touched) before its first byte, and
+/// 68 KiB of buffers as they are used; an allocator that asks for huge pages makes all of it resident at once.
+pub const LISTENER_CONNECTIONS_MAX: usize = 512;
+
+/// Slots beyond the cap for connections that were told to go and have not yet gone.
+pub const LISTENER_LEAVING_MAX: usize = 128;
+
+/// Connections that are being said goodbye to: their last answer written, what the peer still sends thrown away.
+pub const LISTENER_FAREWELLS_MAX: usize = 256;
+
+/// What a connection may have sent without completing a request head. It covers the kernel's receive buffer, because what stands there
+/// unread is counted too.
+pub const LISTENER_UNPARSED_BYTES_MAX: u64 = 256 * 1024;
+
+/// What is asked of the kernel as a connection's receive buffer (it doubles the figure). A peer that outruns the engine has to wait for
+/// it every few kilobytes, and that is what lets the sweeper keep up: two endless headers grew the process by 93 MB with 64 KiB here and
+/// by 15 MB with 16 KiB, while pipelines of 64 requests went no slower.
+pub const LISTENER_RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// The path, query and headers of one request that the service looks at.
+pub const LISTENER_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// A request body. Larger ones are answered with 413.
+pub const LISTENER_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Answers that the peer has not acknowledged, looked at before each answer: one more answer may stand on top.
+pub const LISTENER_UNREAD_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// Everything held for all connections together: unparsed requests, bodies on their way, unread answers. The worst offender goes first.
+pub const LISTENER_HELD_BYTES_TOTAL_MAX: u64 = 24 * 1024 * 1024;
+
+/// An answer above this ends its connection, because `may_minihttp` keeps a connection's buffers at their largest.
+pub const LISTENER_LAST_ANSWER_BYTES: usize = 1024 * 1024;
+
+/// An answer above this is counted into what its connection keeps in grown buffers.
+pub const LISTENER_RETAINED_BYTES_MIN: usize = 64 * 1024;
+
+/// Grown buffers of all connections together; above it a large answer ends its connection.
+pub const LISTENER_RETAINED_BYTES_TOTAL_MAX: u64 = 16 * 1024 * 1024;
+
+/// A body longer than this gives its memory back when it has been answered.
+pub const LISTENER_SCRATCH_KEPT_BYTES: usize = 16 * 1024;
+
+/// A connection without traffic.
+pub const LISTENER_IDLE_TIMEOUT_MS: u64 = 60_000;
+
+/// A new connection that sends nothing at all.
+pub const LISTENER_FIRST_BYTE_TIMEOUT_MS: u64 = 10_000;
+
+/// From the first byte of a request head to its last.
+pub const LISTENER_HEAD_TIMEOUT_MS: u64 = 5_000;
+
+/// From the end of the head to the last byte of the body.
+pub const LISTENER_BODY_TIMEOUT_MS: u64 = 10_000;
+
+/// An answer of which the peer acknowledges nothing more.
+pub const LISTENER_UNREAD_TIMEOUT_MS: u64 = 10_000;
+
+/// After a refused request: what is read and thrown away so that the client can read why.
+pub const LISTENER_DRAIN_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// After a refused request: how long that goes on.
+pub const LISTENER_DRAIN_TIMEOUT_MS: u64 = 1_000;
+
+/// A connection that never asked anything may be displaced at the cap at any age; one that did, after this long without traffic.
+pub const LISTENER_DISPLACE_IDLE_MS: u64 = 1_000;
+
+/// Ordered stop: how long requests under way may take.
+pub const LISTENER_STOP_TIMEOUT_MS: u64 = 3_000;
+
+/// Between two looks at the connections that are in the middle of something.
+pub const LISTENER_SWEEP_MS: u64 = 2;
+
+/// Between two looks at all connections.
+pub const LISTENER_SWEEP_ALL_MS: u64 = 10;
+
+/// Connections accepted in a row before the acceptor lets others run.
+pub const LISTENER_ACCEPTS_IN_A_ROW: u32 = 16;
+
+const _: () = assert!(LISTENER_UNPARSED_BYTES_MAX > 2 * LISTENER_RECEIVE_BUFFER_BYTES as u64);
+const _: () = assert!(LISTENER_HELD_BYTES_TOTAL_MAX > 2 * LISTENER_UNREAD_BYTES_MAX);
+const _: () = assert!(LISTENER_SWEEP_ALL_MS >= LISTENER_SWEEP_MS);

@@ -1,0 +1,99 @@
+#![forbid(unsafe_code)]
+//! What the listener counts for its metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// One number on cache lines of its own, so that counting on one core does not slow another.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, number: u64) {
+        self.0.fetch_add(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn take(&self, number: u64) {
+        self.0.fetch_sub(number, Ordering::Relaxed);
+    }
+
+    pub(super) fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counts as the listener keeps them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) connections: Count,
+    pub(super) accepted: Count,
+    pub(super) refused: Count,
+    pub(super) displaced: Count,
+    pub(super) requests: Count,
+    pub(super) bytes_out: Count,
+    pub(super) poisoned: Count,
+    pub(super) failed_answers: Count,
+    pub(super) swept_idle: Count,
+    pub(super) swept_slow: Count,
+    pub(super) swept_flooding: Count,
+    pub(super) swept_unread: Count,
+    pub(super) retained_bytes: Count,
+}
+
+/// The counts at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Connections being served.
+    pub connections: u64,
+    /// Connections ever accepted, refused ones among them.
+    pub accepted: u64,
+    /// Connections shut at once because the cap was reached.
+    pub refused: u64,
+    /// Connections that made room for others at the cap.
+    pub displaced: u64,
+    /// Requests whose head was read.
+    pub requests: u64,
+    /// Bytes of answers.
+    pub bytes_out: u64,
+    /// Connections that ended with a refused request.
+    pub poisoned: u64,
+    /// Answers that panicked: a bug.
+    pub failed_answers: u64,
+    /// Connections shut because they were silent.
+    pub swept_idle: u64,
+    /// Connections shut because a request took too long to arrive.
+    pub swept_slow: u64,
+    /// Connections shut because they sent more than they may without completing a request.
+    pub swept_flooding: u64,
+    /// Connections shut because they did not read their answers.
+    pub swept_unread: u64,
+    /// Memory that connections keep after large answers, estimated.
+    pub retained_bytes: u64,
+}
+
+/// A handle on a listener's counts that outlives it.
+#[derive(Clone, Debug)]
+pub struct Counters(pub(super) std::sync::Arc<super::registry::Registry>);
+
+impl Counters {
+    /// The counts now. Walks all connections: for metrics, not for each request.
+    pub fn read(&self) -> Counted {
+        let tally = &self.0.tally;
+        let (requests, bytes_out) = self.0.live_requests_and_bytes();
+        Counted {
+            connections: tally.connections.value(),
+            accepted: tally.accepted.value(),
+            refused: tally.refused.value(),
+            displaced: tally.displaced.value(),
+            requests: tally.requests.value() + requests,
+            bytes_out: tally.bytes_out.value() + bytes_out,
+            poisoned: tally.poisoned.value(),
+            failed_answers: tally.failed_answers.value(),
+            swept_idle: tally.swept_idle.value(),
+            swept_slow: tally.swept_slow.value(),
+            swept_flooding: tally.swept_flooding.value(),
+            swept_unread: tally.swept_unread.value(),
+            retained_bytes: tally.retained_bytes.value(),
+        }
+    }
+}
