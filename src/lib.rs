@@ -8,6 +8,8 @@
 
 pub mod domain;
 pub mod index;
+pub mod ingest;
+pub mod limits;
 pub mod population;
 pub mod record;
 pub mod serve;
