@@ -6,7 +6,8 @@
 //! that is full of other twelve-digit numbers is judged by its share as well.
 //!
 //! Digits are found among undecoded bytes: the second byte of a double-byte character of CP932 is never an ASCII digit, and a
-//! value that is no text in the declared encoding is looked at all the same.
+//! value that is no text in the declared encoding is looked at all the same. Only a record whose quotes or number of columns
+//! are wrong is not looked at: nothing in it stands in a column.
 
 use super::columns::Column;
 use super::encoding::Encoding;

@@ -347,20 +347,19 @@ impl<'a> RowParser<'a> {
         out: &mut String,
     ) -> Result<(), Fault> {
         let value = values.of(column);
-        let decoded = self.options.encoding.decode_into(value, out);
-        decoded.map_err(|error| Fault::new(column, "bad_encoding", error.to_string()))?;
-        if out.is_empty() {
+        if value.is_empty() {
+            out.clear();
             return if presence == Presence::Required { Err(Fault::missing(column)) } else { Ok(()) };
         }
-        let (characters, controls) = if out.is_ascii() {
-            (out.len(), out.bytes().any(|byte| byte.is_ascii_control()))
-        } else {
+        let decoded = self.options.encoding.decode_into(value, out);
+        decoded.map_err(|error| Fault::new(column, "bad_encoding", error.to_string()))?;
+        if may_hold_strange_characters(out) {
+            if out.chars().any(char::is_control) {
+                return Err(Fault::new(column, "control_character", "holds a control character, such as a tab or a line end"));
+            }
             self.pending.private_use_characters += private_use_characters(out);
-            (out.chars().count(), out.chars().any(char::is_control))
-        };
-        if controls {
-            return Err(Fault::new(column, "control_character", "holds a control character, such as a tab or a line end"));
         }
+        let characters = out.chars().count();
         if characters > characters_max {
             return Err(Fault::new(column, "too_long", format!("longer than {characters_max} characters")));
         }
@@ -478,6 +477,13 @@ fn require_foldable(column: Column, text: &str, presence: Presence) -> Result<()
 /// Kanji, kana and full-width forms: what nearly every other text is made of. Each folds to one character or a part of one.
 fn folds_to_three_bytes(character: char) -> bool {
     matches!(character, '\u{4e00}'..='\u{9fff}' | '\u{3041}'..='\u{3096}' | '\u{30a1}'..='\u{30fa}' | '\u{30fb}' | '\u{30fc}' | '\u{ff01}'..='\u{ff5e}')
+}
+
+/// A first look at the bytes, without a branch for each: C0 controls and DEL are themselves, C1 controls begin with C2,
+/// private-use characters with EE or EF.
+fn may_hold_strange_characters(text: &str) -> bool {
+    let strange = |byte: u8| byte < 0x20 || byte == 0x7f || byte == 0xc2 || byte >= 0xee;
+    text.bytes().fold(false, |found, byte| found | strange(byte))
 }
 
 fn private_use_characters(text: &str) -> u64 {

@@ -270,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_read_after_an_error() {
+        let contents = file(format!("a\n1\n{}\n2\n", "x".repeat(2 * INGEST_RECORD_BYTES_MAX)).as_bytes());
+        let mut reader = ChunkReader::open_with(contents.path(), INGEST_RECORD_BYTES_MAX).unwrap();
+        assert!(std::iter::repeat_with(|| reader.next_chunk(Vec::new())).take(4).any(|next| next.is_err()));
+        assert_eq!(reader.next_chunk(Vec::new()).unwrap(), None);
+    }
+
+    #[test]
     fn what_is_no_regular_file_is_refused_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
         assert!(matches!(ChunkReader::open(directory.path()), Err(IngestError::NotARegularFile)));

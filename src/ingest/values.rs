@@ -110,6 +110,7 @@ fn unquote<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> Option<Option<&'a [u8]>> {
 mod tests {
     use super::*;
     use crate::ingest::{Encoding, Records};
+    use proptest::prelude::*;
 
     const HEADER: &str = "op,authority_code,certificate_type_id,certificate_name,insurer_number,number,birth_date,history_key,\
         always_reimbursement,not_disclosed,valid_from,valid_to";
@@ -157,6 +158,30 @@ mod tests {
             ("a,b,c,d,e,f,g,h,i,j,k,\"l\"\"", "valid_to"),
         ] {
             assert_eq!(cut(line), Err(("bad_quoting", column)), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_with_quotes_is_read_back(
+            rows in prop::collection::vec(prop::collection::vec(("[a1,\"\n\r髙 ]{0,6}", any::<bool>()), 12), 1..5),
+            line_end in prop::sample::select(vec!["\n", "\r\n"]),
+        ) {
+            let write = |(value, quoted): &(String, bool)| {
+                if *quoted || value.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", value.replace('"', "\"\"")) } else { value.clone() }
+            };
+            let lines = rows.iter().map(|row| row.iter().map(write).collect::<Vec<_>>().join(",") + line_end);
+            let text: String = lines.collect();
+            let columns = Columns::of(HEADER.as_bytes(), Encoding::Utf8).unwrap();
+            let mut unquoted = Vec::new();
+            let mut read = Vec::new();
+            for record in Records::of(text.as_bytes(), 2) {
+                let values = Values::read(&record, &columns, &mut unquoted).unwrap();
+                let own = |column: &Column| String::from_utf8(values.of(*column).to_vec()).unwrap();
+                read.push(columns.places().iter().map(own).collect::<Vec<_>>());
+            }
+            let written: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|(value, _)| value.clone()).collect()).collect();
+            prop_assert_eq!(read, written);
         }
     }
 }
