@@ -9,6 +9,7 @@
 pub mod disk;
 pub mod domain;
 pub mod index;
+pub mod ingest;
 pub mod limits;
 pub mod log;
 pub mod population;
