@@ -3,6 +3,7 @@
 //! What was registered is kept as it was printed; only the key is folded. Most symbols and numbers are plain ASCII digits
 //! and letters, so those take a path of their own that touches each byte once.
 
+use arrayvec::ArrayVec;
 use unicode_normalization::UnicodeNormalization;
 
 /// The version of the folding; it is part of the stored formats, so that a later folding can live beside this one.
@@ -19,8 +20,7 @@ pub struct TooLong;
 /// A folded text in a fixed buffer, so that folding a question allocates nothing.
 #[derive(Clone)]
 pub struct Folded {
-    bytes: [u8; FOLDED_BYTES_MAX],
-    length: usize,
+    bytes: ArrayVec<u8, FOLDED_BYTES_MAX>,
 }
 
 impl Folded {
@@ -61,18 +61,15 @@ impl Folded {
 
     /// The folded text.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        &self.bytes
     }
 
     const fn empty() -> Folded {
-        Folded { bytes: [0; FOLDED_BYTES_MAX], length: 0 }
+        Folded { bytes: ArrayVec::new_const() }
     }
 
     fn push(&mut self, more: &[u8]) -> Result<(), TooLong> {
-        let end = self.length + more.len();
-        self.bytes.get_mut(self.length..end).ok_or(TooLong)?.copy_from_slice(more);
-        self.length = end;
-        Ok(())
+        self.bytes.try_extend_from_slice(more).map_err(|_| TooLong)
     }
 }
 

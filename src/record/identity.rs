@@ -4,6 +4,7 @@
 //! key; where the recipient number is absent, insurer, symbol, number and branch stand in for it. A certificate's identity is
 //! the same without the history key.
 
+use arrayvec::ArrayVec;
 use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use super::row::ArchivedRow;
@@ -48,8 +49,7 @@ impl KeyHash {
 /// A key in a fixed buffer: building one for a question allocates nothing.
 #[derive(Clone)]
 pub struct KeyBytes {
-    bytes: [u8; KEY_BYTES_MAX],
-    length: usize,
+    bytes: ArrayVec<u8, KEY_BYTES_MAX>,
 }
 
 /// The longest member key: insurer, birth date, and two folded texts with a separator.
@@ -88,7 +88,7 @@ impl KeyBytes {
 
     /// The whole key.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length).unwrap_or_default()
+        &self.bytes
     }
 
     /// A member key's folded symbol and number; a certificate key's folded recipient number.
@@ -102,14 +102,11 @@ impl KeyBytes {
     }
 
     const fn empty() -> KeyBytes {
-        KeyBytes { bytes: [0; KEY_BYTES_MAX], length: 0 }
+        KeyBytes { bytes: ArrayVec::new_const() }
     }
 
     fn push(&mut self, more: &[u8]) -> Result<(), TooLong> {
-        let end = self.length + more.len();
-        self.bytes.get_mut(self.length..end).ok_or(TooLong)?.copy_from_slice(more);
-        self.length = end;
-        Ok(())
+        self.bytes.try_extend_from_slice(more).map_err(|_| TooLong)
     }
 
     fn push_folded(&mut self, text: &str) -> Result<(), TooLong> {

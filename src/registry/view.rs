@@ -20,6 +20,10 @@ pub struct View {
     pub sequence: u64,
     /// The horizon: a question about an earlier day is an error.
     pub horizon: Day,
+    /// The whole state checksum there.
+    pub state_checksum: u128,
+    /// The time of the newest data at its source, ms since 1970.
+    pub data_unix_ms: u64,
     /// `"as_of":{…}` as an answer says it.
     pub as_of_json: String,
 }
@@ -28,7 +32,7 @@ impl View {
     pub(super) fn new(masters: Arc<Masters>, sources: Arc<Sources>, sequence: u64, horizon: Day, data_unix_ms: u64) -> View {
         let time = rfc3339_japan(data_unix_ms / 1000);
         let as_of_json = format!("\"as_of\":{{\"sequence\":{sequence},\"time\":\"{time}\"}}");
-        View { masters, sources, sequence, horizon, as_of_json }
+        View { masters, sources, sequence, horizon, state_checksum, data_unix_ms, as_of_json }
     }
 }
 
