@@ -96,3 +96,17 @@ pub const INGEST_CHUNKS_IN_FLIGHT_PER_WORKER: usize = 3;
 pub const INGEST_HEADER_COLUMNS_MAX: usize = 256;
 
 const _: () = assert!(INGEST_RECORD_BYTES_MAX <= INGEST_CHUNK_BYTES);
+
+/// The body of a batch.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Lines of a batch.
+pub const BATCH_LINES_MAX: usize = 10_000;
+
+/// The answer to a batch.
+pub const BATCH_ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// A payload of changes through the control socket.
+pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
+
+const _: () = assert!(BATCH_BYTES_MAX <= LISTENER_BODY_BYTES_MAX);

@@ -146,6 +146,14 @@ pub fn append_history_key(row: &ArchivedRow, out: &mut Vec<u8>) {
     append_text(row.history_key(), out);
 }
 
+/// The hash of a row's full identity.
+pub fn row_identity(row: &ArchivedRow, scratch: &mut Vec<u8>) -> u128 {
+    scratch.clear();
+    append_certificate_identity(row, scratch);
+    append_history_key(row, scratch);
+    hash_128(scratch)
+}
+
 /// Appends the folded symbol, the separator and the folded number. A text that folds too long was refused on the way in.
 pub fn append_symbol_and_number(row: &ArchivedRow, out: &mut Vec<u8>) {
     append_folded(row.symbol(), out);

@@ -244,7 +244,7 @@ impl Registry {
     }
 
     /// Lets the store catch up, marks the log, and ends.
-    pub fn close(self, time_unix_ms: u64) -> Result<(), RegistryError> {
+    pub fn close(&self, time_unix_ms: u64) -> Result<(), RegistryError> {
         self.writer().close(time_unix_ms)
     }
 

@@ -461,7 +461,7 @@ impl Writer {
         troubles: Arc<Troubles>,
     ) -> Writer {
         let sources = Arc::new(crate::domain::decision::Sources::default());
-        let view = View::new(ledger.masters.clone(), sources, position.sequence, 0, ledger.horizon, 0);
+        let view = View::new(ledger.masters.clone(), sources, (position.sequence, 0), ledger.horizon, 0);
         Writer {
             index,
             reader,

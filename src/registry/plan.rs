@@ -155,14 +155,6 @@ pub(super) fn content_of(row: &ArchivedRow, scratch: &mut Vec<u8>) -> u128 {
     identity::hash_128(scratch)
 }
 
-/// The hash of a row's identity.
-pub(super) fn identity_of(row: &ArchivedRow, scratch: &mut Vec<u8>) -> u128 {
-    scratch.clear();
-    identity::append_certificate_identity(row, scratch);
-    identity::append_history_key(row, scratch);
-    identity::hash_128(scratch)
-}
-
 impl<'c> Plan<'c> {
     /// An empty frame. A payload may have this many bytes at most.
     pub(super) fn new(payload: Changes, payload_bytes_max: usize, horizon: Day) -> Plan<'c> {

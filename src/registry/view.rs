@@ -29,7 +29,13 @@ pub struct View {
 }
 
 impl View {
-    pub(super) fn new(masters: Arc<Masters>, sources: Arc<Sources>, sequence: u64, horizon: Day, data_unix_ms: u64) -> View {
+    pub(super) fn new(
+        masters: Arc<Masters>,
+        sources: Arc<Sources>,
+        (sequence, state_checksum): (u64, u128),
+        horizon: Day,
+        data_unix_ms: u64,
+    ) -> View {
         let time = rfc3339_japan(data_unix_ms / 1000);
         let as_of_json = format!("\"as_of\":{{\"sequence\":{sequence},\"time\":\"{time}\"}}");
         View { masters, sources, sequence, horizon, state_checksum, data_unix_ms, as_of_json }

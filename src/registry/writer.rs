@@ -18,8 +18,8 @@ use crate::domain::decision::Row as _;
 use crate::domain::masters::MasterKind;
 use crate::index::{IndexReader, IndexWriter};
 use crate::log::{Frame, FrameKind, LogError, LogWriter, PAYLOAD_BYTES_MAX, Position};
-use crate::record::StateChecksum;
 use crate::record::payload::{self, Change, Changes, FeedRecord, MasterPiece};
+use crate::record::{StateChecksum, identity};
 use crate::store::{HistoryEntry, HistoryKind, StoreMeta};
 
 /// Changes are prepared in runs of this length: enough to hide the memory's latency, few enough to stay in the first cache.
@@ -312,8 +312,13 @@ impl Writer {
         } else {
             current.sources.clone()
         };
-        let view =
-            View::new(self.ledger.masters.clone(), sources, self.position.sequence, self.ledger.horizon, self.data_unix_ms);
+        let view = View::new(
+            self.ledger.masters.clone(),
+            sources,
+            (self.position.sequence, self.total()),
+            self.ledger.horizon,
+            self.data_unix_ms,
+        );
         self.old_views.push(self.view.swap(Arc::new(view)));
         self.old_views.push(current);
         self.old_views.retain(|view| Arc::strong_count(view) > 1);
@@ -369,7 +374,7 @@ impl Writer {
         for position in self.index.positions() {
             for (place, held) in self.index.dossier(position).held_rows().enumerate() {
                 if held.row.valid_to() < horizon {
-                    plan.prune(&self.index, plan::identity_of(held.row, &mut scratch), position, place);
+                    plan.prune(&self.index, identity::row_identity(held.row, &mut scratch), position, place);
                 }
             }
         }

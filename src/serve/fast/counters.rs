@@ -71,6 +71,25 @@ pub struct Counted {
     pub retained_bytes: u64,
 }
 
+impl Counted {
+    /// Calls `take` with the name, the meaning and the value of each count, for metrics.
+    pub fn each(&self, mut take: impl FnMut(&str, &str, u64)) {
+        take("connections", "Connections being served.", self.connections);
+        take("connections_accepted", "Connections ever accepted.", self.accepted);
+        take("connections_refused", "Connections shut because the cap was reached.", self.refused);
+        take("connections_displaced", "Connections that made room for others at the cap.", self.displaced);
+        take("requests", "Requests whose head was read.", self.requests);
+        take("answer_bytes", "Bytes of answers.", self.bytes_out);
+        take("connections_poisoned", "Connections that ended with a refused request.", self.poisoned);
+        take("failed_answers", "Answers that panicked.", self.failed_answers);
+        take("swept_idle", "Connections shut because they were silent.", self.swept_idle);
+        take("swept_slow", "Connections shut because a request took too long.", self.swept_slow);
+        take("swept_flooding", "Connections shut because they sent too much without a request.", self.swept_flooding);
+        take("swept_unread", "Connections shut because they did not read their answers.", self.swept_unread);
+        take("retained_bytes", "Memory kept after large answers, estimated.", self.retained_bytes);
+    }
+}
+
 /// A handle on a listener's counts that outlives it.
 #[derive(Clone, Debug)]
 pub struct Counters(pub(super) std::sync::Arc<super::registry::Registry>);

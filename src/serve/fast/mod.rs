@@ -34,6 +34,7 @@ mod reply;
 mod request;
 mod sweeper;
 mod watch;
+pub mod wire;
 
 pub use counters::{Counted, Counters};
 pub use limits::ListenerLimits;

@@ -19,6 +19,11 @@ pub enum ContentType {
 }
 
 impl ContentType {
+    /// The media type alone.
+    pub fn media_type(self) -> &'static str {
+        self.header().strip_prefix("Content-Type: ").unwrap_or("application/octet-stream")
+    }
+
     /// The header line, as the engine wants it.
     pub(super) const fn header(self) -> &'static str {
         match self {
@@ -56,6 +61,11 @@ impl<'a> Reply<'a> {
     /// The status so far.
     pub fn status_code(&self) -> u16 {
         self.status
+    }
+
+    /// What the body is, as a media type.
+    pub fn media_type(&self) -> &'static str {
+        self.content_type.media_type()
     }
 
     /// Says what the body is.

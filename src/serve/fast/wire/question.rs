@@ -180,14 +180,7 @@ fn member_identifier(text: &str) -> Result<(&str, &str, &str, &str), WireError> 
     Ok((insurer, symbol, number, branch))
 }
 
-fn member_inquiry(
-    insurer: &str,
-    symbol: &str,
-    number: &str,
-    branch: &str,
-    birth: &str,
-    day: Day,
-) -> Result<Inquiry, WireError> {
+fn member_inquiry(insurer: &str, symbol: &str, number: &str, branch: &str, birth: &str, day: Day) -> Result<Inquiry, WireError> {
     let insurer = InsurerNumber::parse_padded(insurer.as_bytes()).map_err(|_| {
         WireError::bad("bad_insurer_number", "an insurer number is 8 digits, or 6 padded", "member.insurer_number")
     })?;
@@ -208,11 +201,7 @@ fn member_inquiry(
 fn certificate_inquiry(payer: &str, recipient: &str, birth: &str, day: Day) -> Result<Inquiry, WireError> {
     let payer = PayerNumber::parse(payer.as_bytes())
         .map_err(|_| WireError::bad("bad_payer_number", "a payer number is 8 digits", "certificate.payer_number"))?;
-    let bad = WireError::bad(
-        "bad_recipient_number",
-        "a recipient number is 1 to 30 characters",
-        "certificate.recipient_number",
-    );
+    let bad = WireError::bad("bad_recipient_number", "a recipient number is 1 to 30 characters", "certificate.recipient_number");
     if recipient.is_empty() || recipient.chars().count() > 30 {
         return Err(bad);
     }
@@ -232,8 +221,7 @@ fn card_inquiry(link: &str, day: Day) -> Result<Inquiry, WireError> {
 }
 
 fn service_date(text: &str, field: &'static str) -> Result<Day, WireError> {
-    Day::parse(text.as_bytes())
-        .map_err(|_| WireError::bad("bad_service_date", "a service date is YYYY-MM-DD or YYYYMMDD", field))
+    Day::parse(text.as_bytes()).map_err(|_| WireError::bad("bad_service_date", "a service date is YYYY-MM-DD or YYYYMMDD", field))
 }
 
 fn birth_date(text: &str, field: &'static str) -> Result<BirthDate, WireError> {
@@ -249,11 +237,9 @@ fn institution(text: &str, field: &'static str) -> Result<InstitutionCode, WireE
 /// serde's own words may repeat a value, so only their kind is told.
 fn json_error(error: &serde_json::Error) -> WireError {
     match error.classify() {
-        serde_json::error::Category::Data => WireError::refused(
-            400,
-            "bad_question",
-            "the JSON has an unknown or missing field, or a value of the wrong type",
-        ),
+        serde_json::error::Category::Data => {
+            WireError::refused(400, "bad_question", "the JSON has an unknown or missing field, or a value of the wrong type")
+        }
         _ => WireError::refused(400, "bad_json", "the body is not JSON"),
     }
 }

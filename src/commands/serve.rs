@@ -1,0 +1,304 @@
+//! `shikaku serve`: answers look-ups until it is told to stop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::{CommandError, Ended, now};
+use crate::domain::day::Day;
+use crate::registry::view::today_in_japan;
+use crate::registry::{OpenOptions, Registry};
+use crate::serve::api::{CONTROL_SOCKET, control};
+use crate::serve::config::Config;
+use crate::serve::fast::{Counters, FastListener, ListenerLimits};
+use crate::serve::pages::Pages;
+use crate::serve::service::{FastService, Service};
+use crate::serve::tokens::Tokens;
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    /// The data directory
+    #[arg(long)]
+    data: PathBuf,
+    /// Where look-ups are answered
+    #[arg(long, default_value = "127.0.0.1:8470")]
+    listen: SocketAddr,
+    /// The file of tokens [default: DATA/tokens]
+    #[arg(long)]
+    tokens: Option<PathBuf>,
+    /// A configuration file (TOML)
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// What a server is started with.
+pub(super) struct Serving<'s> {
+    pub(super) data: &'s Path,
+    pub(super) listen: SocketAddr,
+    pub(super) tokens: PathBuf,
+    pub(super) config: Config,
+}
+
+pub(super) fn run(arguments: &ServeArguments) -> Result<Ended, CommandError> {
+    let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    let tokens = arguments.tokens.clone().unwrap_or_else(|| arguments.data.join("tokens"));
+    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, config };
+    serve(serving, |registry, address| {
+        tracing::info!(%address, recipients = registry.figures().dossiers.load(Ordering::Relaxed), "ready");
+    })
+}
+
+/// Serves until INT or TERM; `ready` is called once look-ups are answered.
+pub(super) fn serve(serving: Serving<'_>, ready: impl FnOnce(&Registry, SocketAddr)) -> Result<Ended, CommandError> {
+    let started = Instant::now();
+    let signals = Signals::new([SIGINT, SIGTERM]);
+    let mut signals = signals.map_err(|error| CommandError::new(format!("signals: {error}")))?;
+    let tokens = Tokens::read(&serving.tokens)?;
+    check_policy(&serving, &tokens)?;
+    let service = Arc::new(Service::new(serving.config.clone(), tokens));
+    let mut limits = ListenerLimits::default();
+    if let Some(connections_max) = serving.config.listener.connections_max {
+        limits.connections_max = connections_max;
+    }
+    if let Some(idle_timeout_ms) = serving.config.listener.idle_timeout_ms {
+        limits.idle_timeout = Duration::from_millis(idle_timeout_ms);
+    }
+    let listener = FastListener::start(serving.listen, limits, &Arc::new(FastService(service.clone())))
+        .map_err(|error| CommandError::new(error.to_string()))?;
+    let address = listener.local_addr();
+    let options = OpenOptions {
+        data_age_max_s: serving.config.data_age_max_hours.map(|hours| u64::from(hours) * 3600),
+        ..OpenOptions::at(now())
+    };
+    let registry = Arc::new(Registry::open(serving.data, &options)?);
+    for note in registry.notes() {
+        tracing::info!("{note}");
+    }
+    if registry.troubles().stops_writing().is_none() {
+        registry.prune_to(today_in_japan(now() / 1000), now())?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let housekeeping = Housekeeping {
+        registry: registry.clone(),
+        service: service.clone(),
+        counters: listener.counters(),
+        tokens: serving.tokens.clone(),
+        scrub_pause: Duration::from_secs(serving.config.scrub_pause_s.unwrap_or(SCRUB_PAUSE_S)),
+        started,
+        stop: stop.clone(),
+    };
+    service.pages.store(Arc::new(Pages::of(&registry, Some(&listener.counters()), started)));
+    let threads = housekeeping.start()?;
+    let control = start_control(serving.data, registry.clone(), service.clone())?;
+    // Answering begins when everything else stands.
+    let _ = service.reader.set(registry.reader());
+    notify(&[sd_notify::NotifyState::Ready]);
+    ready(&registry, address);
+
+    let signal = signals.forever().next();
+    tracing::info!(signal, "stopping");
+    notify(&[sd_notify::NotifyState::Stopping]);
+    stop.store(true, Ordering::Relaxed);
+    listener.stop();
+    control.stop();
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of the housekeeping panicked");
+        }
+    }
+    registry.close(now())?;
+    Ok(Ended::Done)
+}
+
+/// Off loopback, plain text needs tokens and a named network.
+fn check_policy(serving: &Serving<'_>, tokens: &Tokens) -> Result<(), CommandError> {
+    if serving.listen.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if tokens.is_empty() {
+        return Err(CommandError::new(format!(
+            "{} is not loopback: look-ups from other machines need tokens. Make one with `shikaku token add`, or listen on 127.0.0.1",
+            serving.listen
+        )));
+    }
+    if serving.config.plaintext_networks.is_empty() {
+        return Err(CommandError::new(format!(
+            "{} is not loopback, and this listener speaks plain text: name the networks where that is acceptable under \
+             `plaintext_networks` in the configuration, or listen on 127.0.0.1",
+            serving.listen
+        )));
+    }
+    Ok(())
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+/// The pause between two checks of the log's older segments, when the configuration does not say.
+const SCRUB_PAUSE_S: u64 = 3600;
+
+/// The owner's work beside look-ups.
+#[derive(Clone)]
+struct Housekeeping {
+    registry: Arc<Registry>,
+    service: Arc<Service>,
+    counters: Counters,
+    tokens: PathBuf,
+    scrub_pause: Duration,
+    started: Instant,
+    stop: Arc<AtomicBool>,
+}
+
+impl Housekeeping {
+    /// Two threads: one for what must happen many times a second, one for what reads the disk.
+    fn start(self) -> Result<Vec<JoinHandle<()>>, CommandError> {
+        let scrubbing = self.clone();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
+            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+            thread.map_err(|error| CommandError::new(format!("a thread: {error}")))
+        };
+        Ok(vec![spawn("housekeeping", Box::new(move || self.keep()))?, spawn("scrubber", Box::new(move || scrubbing.scrub()))?])
+    }
+
+    fn keep(&self) {
+        let mut turn = 0u64;
+        let mut tokens_changed = modified(&self.tokens);
+        let mut last_day: Option<Day> = None;
+        while !self.stop.load(Ordering::Relaxed) {
+            self.service.clock.tick();
+            if turn.is_multiple_of(4) {
+                if let Err(error) = self.registry.maintain(now()) {
+                    tracing::error!(%error, "maintenance failed");
+                }
+                self.service.pages.store(Arc::new(Pages::of(&self.registry, Some(&self.counters), self.started)));
+            }
+            if turn.is_multiple_of(20) {
+                self.reread_tokens(&mut tokens_changed);
+                self.prune_on_a_new_day(&mut last_day);
+            }
+            turn += 1;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn reread_tokens(&self, last: &mut Option<SystemTime>) {
+        let changed = modified(&self.tokens);
+        if changed == *last {
+            return;
+        }
+        *last = changed;
+        match Tokens::read(&self.tokens) {
+            Ok(tokens) => {
+                tracing::info!(tokens = tokens.list().len(), "tokens reread");
+                self.service.tokens.store(Arc::new(tokens));
+            }
+            Err(error) => tracing::error!(%error, "the tokens stay as they were"),
+        }
+    }
+
+    fn prune_on_a_new_day(&self, last: &mut Option<Day>) {
+        let today = self.service.clock.today();
+        if *last == Some(today) {
+            return;
+        }
+        *last = Some(today);
+        if self.registry.troubles().stops_writing().is_some() {
+            return;
+        }
+        match self.registry.prune_to(today, now()) {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "rows that ended before the horizon became history"),
+            Err(error) => tracing::error!(%error, "the horizon could not be moved"),
+        }
+    }
+
+    /// Reads the log's sealed segments, one after the other, for ever.
+    fn scrub(&self) {
+        let mut place = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            match self.registry.scrub_segment(place) {
+                Ok(true) => place += 1,
+                Ok(false) | Err(_) => {
+                    place = 0;
+                    self.pause(self.scrub_pause);
+                }
+            }
+        }
+    }
+
+    fn pause(&self, length: Duration) {
+        let until = Instant::now() + length;
+        while Instant::now() < until && !self.stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100).min(length));
+        }
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// The owner's socket, on a runtime of its own.
+struct Control {
+    stop: tokio::sync::oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Control {
+    fn stop(self) {
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the owner's socket panicked");
+        }
+    }
+}
+
+fn start_control(data: &Path, registry: Arc<Registry>, service: Arc<Service>) -> Result<Control, CommandError> {
+    let socket = data.join(CONTROL_SOCKET);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let failed = |error: std::io::Error| CommandError::new(format!("{}: {error}", socket.display()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let listening = socket.clone();
+    let run = move || {
+        let served = runtime.block_on(async {
+            let stop = async {
+                // A dropped sender stops as well.
+                let _ = stopped.await;
+            };
+            tokio::select! {
+                served = control::serve(&listening, registry, service, std::future::pending()) => served,
+                () = stop => Ok(()),
+            }
+        });
+        if let Err(error) = served {
+            tracing::error!(%error, "the owner's socket failed");
+        }
+        let _ = std::fs::remove_file(&listening);
+        runtime.shutdown_timeout(Duration::from_secs(3));
+    };
+    let thread = std::thread::Builder::new().name("control".to_owned()).spawn(run).map_err(failed)?;
+    wait_for(&socket)?;
+    Ok(Control { stop, thread })
+}
+
+/// The socket is there before anybody is told that the server is ready.
+fn wait_for(socket: &Path) -> Result<(), CommandError> {
+    let until = Instant::now() + Duration::from_secs(5);
+    while std::os::unix::net::UnixStream::connect(socket).is_err() {
+        if Instant::now() > until {
+            return Err(CommandError::new(format!("{}: nobody answers there", socket.display())));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! The command's side: one HTTP/1.1 client over the owner's socket or over TCP.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{AppliedBody, CONTROL_SOCKET, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
+use crate::domain::identifier::AuthorityCode;
+use crate::domain::masters::MasterKind;
+use crate::ingest::register::{KnownFile, Register, RegisterError, Standing};
+use crate::record::payload::{Changes, FeedRecord};
+use crate::registry::Applied;
+use crate::registry::snapshot::SnapshotSummary;
+use crate::registry::verify::VerifyReport;
+
+/// What went wrong between a command and a server.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens, or the connection broke.
+    #[error("{to}: {what}")]
+    Connection {
+        /// Whom it was to.
+        to: String,
+        /// What happened.
+        what: String,
+    },
+    /// The server said no.
+    #[error("{0}")]
+    Refused(String),
+    /// The URL is not one.
+    #[error("{0}: a URL like http://127.0.0.1:8470 is needed")]
+    Url(String),
+}
+
+/// A connection to a server, used by one command.
+pub struct Client {
+    runtime: tokio::runtime::Runtime,
+    sender: RefCell<SendRequest<Full<Bytes>>>,
+    host: String,
+}
+
+/// An answer: status and body.
+pub struct ClientAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// Connects to the owner of a directory; `None` when nobody owns it.
+    pub fn of_owner(directory: &Path) -> Result<Option<Client>, ClientError> {
+        let path = directory.join(CONTROL_SOCKET);
+        let runtime = runtime()?;
+        match runtime.block_on(UnixStream::connect(&path)) {
+            Ok(stream) => Client::over(runtime, stream, "owner".to_owned(), &path.display().to_string()).map(Some),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
+            Err(error) => Err(ClientError::Connection { to: path.display().to_string(), what: error.to_string() }),
+        }
+    }
+
+    /// Connects to `http://HOST:PORT`.
+    pub fn of_url(url: &str) -> Result<Client, ClientError> {
+        let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
+        let host = host.filter(|host| !host.is_empty() && !host.contains('/'));
+        let host = host.ok_or_else(|| ClientError::Url(url.to_owned()))?.to_owned();
+        let address = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+            host.clone()
+        } else {
+            format!("{host}:80")
+        };
+        let runtime = runtime()?;
+        let stream = runtime.block_on(TcpStream::connect(&address));
+        let stream = stream.map_err(|error| ClientError::Connection { to: url.to_owned(), what: error.to_string() })?;
+        Client::over(runtime, stream, host, url)
+    }
+
+    fn over<S>(runtime: tokio::runtime::Runtime, stream: S, host: String, to: &str) -> Result<Client, ClientError>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let failed = |error: hyper::Error| ClientError::Connection { to: to.to_owned(), what: error.to_string() };
+        let sender = runtime.block_on(async {
+            let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
+            tokio::spawn(connection);
+            Ok(sender)
+        })?;
+        Ok(Client { runtime, sender: RefCell::new(sender), host })
+    }
+
+    /// Sends a request and waits for the whole answer. `headers` are added as they are.
+    pub fn call(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Result<ClientAnswer, ClientError> {
+        let broken = |what: String| ClientError::Connection { to: self.host.clone(), what };
+        let mut request = Request::builder().method(method).uri(target).header("host", &self.host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| broken(error.to_string()))?;
+        self.runtime.block_on(async {
+            let mut sender = self.sender.borrow_mut();
+            sender.ready().await.map_err(|error| broken(error.to_string()))?;
+            let answer = sender.send_request(request).await.map_err(|error| broken(error.to_string()))?;
+            let status = answer.status().as_u16();
+            let body = answer.into_body().collect().await.map_err(|error| broken(error.to_string()))?;
+            Ok(ClientAnswer { status, body: body.to_bytes().to_vec() })
+        })
+    }
+
+    /// Verifies through the owner.
+    pub fn verify(&self) -> Result<VerifyReport, ClientError> {
+        self.ask(Method::POST, "/control/verify", &())
+    }
+
+    /// Writes a snapshot through the owner; the path must be absolute.
+    pub fn snapshot(&self, file: PathBuf) -> Result<SnapshotSummary, ClientError> {
+        self.ask(Method::POST, "/control/snapshot", &SnapshotBody { file })
+    }
+
+    /// The master tables.
+    pub fn masters(&self) -> Result<Vec<(u8, String)>, ClientError> {
+        self.ask(Method::GET, "/control/masters", &())
+    }
+
+    /// Replaces a master table.
+    pub fn set_master(&self, kind: MasterKind, text: String) -> Result<u64, ClientError> {
+        self.ask(Method::POST, "/control/masters", &MasterBody { kind: kind as u8, text })
+    }
+
+    fn ask<Q: Serialize, A: DeserializeOwned>(&self, method: Method, target: &str, question: &Q) -> Result<A, ClientError> {
+        let body = serde_json::to_vec(question).map_err(|error| ClientError::Refused(error.to_string()))?;
+        read(&self.call(method, target, &[("content-type", "application/json")], body)?)
+    }
+
+    fn send<A: DeserializeOwned>(&self, target: &str, changes: &Changes) -> Result<A, ClientError> {
+        let headers = [("content-type", "application/octet-stream")];
+        read(&self.call(Method::POST, target, &headers, changes.as_bytes().to_vec())?)
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, ClientError> {
+    // The connection is driven beside the command, which blocks while it waits.
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| ClientError::Connection { to: "this machine".to_owned(), what: error.to_string() })
+}
+
+fn read<A: DeserializeOwned>(answer: &ClientAnswer) -> Result<A, ClientError> {
+    if answer.status == 200 {
+        return serde_json::from_slice(&answer.body)
+            .map_err(|error| ClientError::Refused(format!("the server answers what this program does not read: {error}")));
+    }
+    let failure = serde_json::from_slice::<FailureBody>(&answer.body).map(|body| body.failure);
+    Err(ClientError::Refused(failure.unwrap_or_else(|_| format!("the server answers with status {}", answer.status))))
+}
+
+impl From<ClientError> for RegisterError {
+    fn from(error: ClientError) -> RegisterError {
+        RegisterError::Server(error.to_string())
+    }
+}
+
+impl Register for Client {
+    fn standing(&self) -> Result<Standing, RegisterError> {
+        let body: StandingBody = self.ask(Method::GET, "/control/standing", &())?;
+        body.into_standing().ok_or_else(|| RegisterError::Server("the server's masters cannot be read".to_owned()))
+    }
+
+    fn known_file(&self, hash: &str, authorities: &[AuthorityCode]) -> Result<KnownFile, RegisterError> {
+        let authorities = authorities.iter().map(|code| String::from_utf8_lossy(code.as_bytes()).into_owned());
+        let question = KnownFileQuestion { hash: hash.to_owned(), authorities: authorities.collect() };
+        Ok(self.ask(Method::POST, "/control/known-file", &question)?)
+    }
+
+    fn are_current(&self, changes: &Changes) -> Result<Vec<bool>, RegisterError> {
+        Ok(self.send("/control/are-current", changes)?)
+    }
+
+    fn reserve_rows(&self, rows: u64) -> Result<(), RegisterError> {
+        Ok(self.ask(Method::POST, "/control/reserve", &rows)?)
+    }
+
+    fn record_feed(&self, feed: &FeedRecord) -> Result<u64, RegisterError> {
+        Ok(self.ask(Method::POST, "/control/feed", feed)?)
+    }
+
+    fn apply(&self, changes: &Changes) -> Result<Applied, RegisterError> {
+        let body: AppliedBody = self.send("/control/apply", changes)?;
+        Ok(body.into_applied())
+    }
+}
