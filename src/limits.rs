@@ -12,11 +12,11 @@ pub const LISTENER_FAREWELLS_MAX: usize = 256;
 
 /// What a connection may have sent without completing a request head. It covers the kernel's receive buffer, because what stands there
 /// unread is counted too.
-pub const LISTENER_UNPARSED_BYTES_MAX: u64 = 256 * 1024;
+pub const LISTENER_UNPARSED_BYTES_MAX: u64 = 128 * 1024;
 
 /// What is asked of the kernel as a connection's receive buffer (it doubles the figure). A peer that outruns the engine has to wait for
-/// it every few kilobytes, and that is what lets the sweeper keep up: two endless headers grew the process by 93 MB with 64 KiB here and
-/// by 15 MB with 16 KiB, while pipelines of 64 requests went no slower.
+/// it every few kilobytes, and that is what lets the sweeper keep up: two endless headers grew the process by 93 MB with 64 KiB here, and
+/// by 17 MB with 16 KiB. With 8 KiB long pipelines came to a halt. The price is paid by large bodies from afar: about 16 KiB a round trip.
 pub const LISTENER_RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
 
 /// The path, query and headers of one request that the service looks at.
@@ -71,7 +71,7 @@ pub const LISTENER_DISPLACE_IDLE_MS: u64 = 1_000;
 pub const LISTENER_STOP_TIMEOUT_MS: u64 = 3_000;
 
 /// Between two looks at the connections that are in the middle of something.
-pub const LISTENER_SWEEP_MS: u64 = 2;
+pub const LISTENER_SWEEP_MS: u64 = 1;
 
 /// Between two looks at all connections.
 pub const LISTENER_SWEEP_ALL_MS: u64 = 10;

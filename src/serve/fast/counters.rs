@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Count(AtomicU64);
 
 impl Count {
-    pub(super) fn add(&self, number: u64) {
-        self.0.fetch_add(number, Ordering::Relaxed);
+    /// Adds, and returns what was there before.
+    pub(super) fn add(&self, number: u64) -> u64 {
+        self.0.fetch_add(number, Ordering::Relaxed)
     }
 
     pub(super) fn take(&self, number: u64) {

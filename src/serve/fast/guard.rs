@@ -40,13 +40,31 @@ impl Socket {
     }
 }
 
-/// Makes a fresh connection ready: answers leave at once, and its receive buffer is bounded. Returns the peer.
+/// Makes a fresh connection ready: answers leave at once. Returns the peer.
 pub(super) fn prepare(fd: BorrowedFd<'_>) -> io::Result<IpAddr> {
     sockopt::set_tcp_nodelay(fd, true)?;
-    sockopt::set_socket_recv_buffer_size(fd, LISTENER_RECEIVE_BUFFER_BYTES)?;
     let peer = rustix::net::getpeername(fd)?;
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     Ok(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical()))
+}
+
+/// Bounds the receive buffers of all connections to come, through the listening sockets that they inherit it from.
+///
+/// Set on a connection it would be too late: the peer has been told of a larger window, sizes its segments by that, and then waits for the
+/// kernel's 200 ms probe whenever one does not fit. The engine keeps its listening sockets to itself, so that they are looked for among
+/// the process's descriptors.
+pub(super) fn bound_receive_buffers(address: SocketAddr) -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let Some(fd) = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()) else { continue };
+        // SAFETY: the number was open a moment ago. Should another thread have closed it since, the calls below fail or look at what has
+        // taken its place, and nothing but a socket that listens on this very address is changed.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let ours = || rustix::net::getsockname(fd).ok().and_then(|name| SocketAddr::try_from(name).ok()) == Some(address);
+        if sockopt::socket_acceptconn(fd) == Ok(true) && ours() {
+            sockopt::set_socket_recv_buffer_size(fd, LISTENER_RECEIVE_BUFFER_BYTES)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends a connection at once: the kernel drops what was not sent and tells the peer.

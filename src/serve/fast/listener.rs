@@ -94,6 +94,7 @@ impl FastListener {
             // Its handle could only cancel it, which is not needed: an acceptor ends by itself when the listener stops.
             drop(reception.start(local).map_err(failed)?);
         }
+        guard::bound_receive_buffers(local).map_err(failed)?;
         Ok(listener)
     }
 

@@ -109,8 +109,10 @@ mod tests {
             assert_eq!(bytes.len() as u64, pending);
             assert!(bytes.starts_with(b"HTTP/1.1 200 Ok\r\n"));
             assert!(bytes.ends_with(format!("\r\n\r\n{number}").as_bytes()));
-            // A head that left in part is continued where it stood.
-            assert_eq!(recent.last(pending - 5).unwrap(), bytes[5..]);
+            // A head that left in part is continued where it stood; the date in it may be another by then.
+            let rest = recent.last(pending - 5).unwrap();
+            assert_eq!(rest.len() as u64, pending - 5);
+            assert!(rest.starts_with(b"1.1 200 Ok\r\n"), "{rest:?}");
         }
         assert!(recent.last(lengths.iter().sum()).is_none());
         recent.note(200, ContentType::Tsv, &[0; BODIES_BYTES_MAX + 1]);

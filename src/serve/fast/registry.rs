@@ -72,11 +72,14 @@ impl Registry {
     /// Takes a slot for a new connection. At the cap another connection makes room, or there is none.
     pub(super) fn enter(self: &Arc<Self>, id: usize) -> Option<Place> {
         self.tally.accepted.add(1);
-        let crowded = self.tally.connections.value() >= self.limits.connections_max as u64;
-        if self.stopping.load(Ordering::Relaxed) || (crowded && !self.displace()) {
+        // Counted before the cap is looked at, because several acceptors come by here.
+        let crowded = self.tally.connections.add(1) >= self.limits.connections_max as u64;
+        let stopping = self.stopping.load(Ordering::Relaxed);
+        let index = if stopping || (crowded && !self.displace()) { None } else { self.free_place() };
+        let Some(index) = index else {
+            self.tally.connections.take(1);
             return None;
-        }
-        let index = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        };
         let slot = Arc::clone(self.slots.get(index)?);
         slot.requests.store(0, Ordering::Relaxed);
         slot.produced.store(0, Ordering::Relaxed);
@@ -86,9 +89,12 @@ impl Registry {
         slot.generation.fetch_add(1, Ordering::Relaxed);
         slot.socket.adopt(id);
         slot.taken.store(true, Ordering::Release);
-        self.tally.connections.add(1);
         self.wake_sweeper();
         Some(Place { slot, index, registry: Arc::clone(self) })
+    }
+
+    fn free_place(&self) -> Option<usize> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     /// Milliseconds since the registry began.

@@ -185,12 +185,12 @@ fn dismiss(registry: &Registry, slot: &Slot, watch: &mut Watch, offence: Offence
             return;
         }
         let tally = &registry.tally;
-        match offence {
+        let _ = match offence {
             Offence::Flooding => tally.swept_flooding.add(1),
             Offence::Slow => tally.swept_slow.add(1),
             Offence::Unread => tally.swept_unread.add(1),
             Offence::Idle => tally.swept_idle.add(1),
-        }
+        };
         guard::cut(fd);
     });
 }

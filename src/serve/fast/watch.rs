@@ -156,8 +156,8 @@ mod tests {
             scene.slot.requests.store(step, Ordering::Relaxed);
             assert_eq!(scene.look(step, step * 200_000, 0), None);
         }
-        assert_eq!(scene.look(101, 99 * 200_000 + 256 * 1024, 0), None);
-        assert_eq!(scene.look(102, 99 * 200_000 + 256 * 1024 + 1, 0), Some(Offence::Flooding));
+        assert_eq!(scene.look(101, 99 * 200_000 + 128 * 1024, 0), None);
+        assert_eq!(scene.look(102, 99 * 200_000 + 128 * 1024 + 1, 0), Some(Offence::Flooding));
     }
 
     #[test]
