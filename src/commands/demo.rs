@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Ended, CommandError> {
         tokens: arguments.data.join("tokens"),
         config: Config::default(),
     };
-    serve(serving, |_, address| print_questions(&population, address))
+    serve(&serving, |_, address| print_questions(&population, address))
 }
 
 fn kept(arguments: &DemoArguments, bytes: &[u8]) -> Result<DemoData, CommandError> {

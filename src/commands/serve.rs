@@ -50,18 +50,18 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<Ended, CommandError> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let tokens = arguments.tokens.clone().unwrap_or_else(|| arguments.data.join("tokens"));
     let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, config };
-    serve(serving, |registry, address| {
+    serve(&serving, |registry, address| {
         tracing::info!(%address, recipients = registry.figures().dossiers.load(Ordering::Relaxed), "ready");
     })
 }
 
 /// Serves until INT or TERM; `ready` is called once look-ups are answered.
-pub(super) fn serve(serving: Serving<'_>, ready: impl FnOnce(&Registry, SocketAddr)) -> Result<Ended, CommandError> {
+pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketAddr)) -> Result<Ended, CommandError> {
     let started = Instant::now();
     let signals = Signals::new([SIGINT, SIGTERM]);
     let mut signals = signals.map_err(|error| CommandError::new(format!("signals: {error}")))?;
     let tokens = Tokens::read(&serving.tokens)?;
-    check_policy(&serving, &tokens)?;
+    check_policy(serving, &tokens)?;
     let service = Arc::new(Service::new(serving.config.clone(), tokens));
     let mut limits = ListenerLimits::default();
     if let Some(connections_max) = serving.config.listener.connections_max {

@@ -186,7 +186,7 @@ fn examine_chunk(
     let mut scratch = Vec::new();
     for (change, line) in rows.iter().zip(lines) {
         let identity = row_identity(change.row, &mut scratch);
-        let identity = [(identity >> 64) as u64, identity as u64];
+        let identity = halves(identity);
         let is_withdrawal = change.operation == Operation::Withdraw;
         let sex = change.row.sex().map_or(0, |sex| sex.value());
         let branch = change.row.branch_number().map_or(u8::MAX, |branch| branch.value());
@@ -201,6 +201,12 @@ fn examine_chunk(
     examined.warnings = *parser.warnings();
     examined.individual_numbers = parser.individual_numbers().clone();
     Ok(examined)
+}
+
+/// The high and the low half: a `u128` itself would align a row's memory to 32 bytes.
+fn halves(identity: u128) -> [u64; 2] {
+    let [a, b, c, d, e, f, g, h, low @ ..] = identity.to_be_bytes();
+    [u64::from_be_bytes([a, b, c, d, e, f, g, h]), u64::from_be_bytes(low)]
 }
 
 /// Counts, by authority, the withdrawals that meet a current row.

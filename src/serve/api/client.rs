@@ -1,6 +1,5 @@
 //! The command's side: one HTTP/1.1 client over the owner's socket or over TCP.
 
-use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full};
@@ -11,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::Mutex;
 
 use super::{AppliedBody, CONTROL_SOCKET, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
 use crate::domain::identifier::AuthorityCode;
@@ -43,7 +43,7 @@ pub enum ClientError {
 /// A connection to a server, used by one command.
 pub struct Client {
     runtime: tokio::runtime::Runtime,
-    sender: RefCell<SendRequest<Full<Bytes>>>,
+    sender: Mutex<SendRequest<Full<Bytes>>>,
     host: String,
 }
 
@@ -95,7 +95,7 @@ impl Client {
             tokio::spawn(connection);
             Ok(sender)
         })?;
-        Ok(Client { runtime, sender: RefCell::new(sender), host })
+        Ok(Client { runtime, sender: Mutex::new(sender), host })
     }
 
     /// Sends a request and waits for the whole answer. `headers` are added as they are.
@@ -113,7 +113,7 @@ impl Client {
         }
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| broken(error.to_string()))?;
         self.runtime.block_on(async {
-            let mut sender = self.sender.borrow_mut();
+            let mut sender = self.sender.lock().await;
             sender.ready().await.map_err(|error| broken(error.to_string()))?;
             let answer = sender.send_request(request).await.map_err(|error| broken(error.to_string()))?;
             let status = answer.status().as_u16();
