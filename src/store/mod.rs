@@ -56,6 +56,7 @@ pub struct StoreBatch {
     dossiers: sled::Batch,
     history: sled::Batch,
     ledger: sled::Batch,
+    ledger_obsolete: sled::Batch,
     bytes: usize,
 }
 
@@ -91,7 +92,7 @@ impl StoreBatch {
 
     /// Takes a master piece out that a newer table replaced.
     pub fn remove_ledger(&mut self, sequence: u64) {
-        self.ledger.remove(sequence.to_be_bytes());
+        self.ledger_obsolete.remove(sequence.to_be_bytes());
     }
 
     /// About how much memory it holds.
@@ -126,8 +127,15 @@ impl Store {
         StoreMeta::decode(bytes).map(Some).ok_or(StoreError::Damaged("dossiers"))
     }
 
-    /// Writes a batch that ends on a frame boundary, and says where that is. History and ledger go first: they overwrite
-    /// themselves when replayed, so they may be ahead of the dossiers but never behind.
+    /// Whether nothing at all is in it.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        let trees = &self.trees;
+        guarded(|| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
+    }
+
+    /// Writes a batch that ends on a frame boundary, and says where that is. What history and ledger gain goes first: it overwrites
+    /// itself when replayed, so that they may be ahead of the dossiers but never behind. What the ledger loses goes last: at the
+    /// place before, it is still needed.
     pub fn apply(&self, mut batch: StoreBatch, meta: &StoreMeta) -> Result<(), StoreError> {
         batch.dossiers.insert(META_KEY, value::sealed(&meta.encode()));
         self.apply_unplaced(batch)
@@ -138,7 +146,8 @@ impl Store {
         guarded(|| {
             self.trees.history.apply_batch(batch.history)?;
             self.trees.ledger.apply_batch(batch.ledger)?;
-            self.trees.dossiers.apply_batch(batch.dossiers)
+            self.trees.dossiers.apply_batch(batch.dossiers)?;
+            self.trees.ledger.apply_batch(batch.ledger_obsolete)
         })
     }
 
