@@ -272,13 +272,14 @@ impl SnapshotReader {
         Ok(summary)
     }
 
-    /// Loads everything into an empty writer and an empty store, which then stand at `beginning`, the place where the log of the
-    /// restored stream begins.
-    pub(super) fn load(mut self, writer: &mut Writer, store: &Store, beginning: Position) -> Result<(), RegistryError> {
+    /// Loads everything into an empty writer, which then stands at `beginning`, the place where the log of the restored stream
+    /// begins, and into an empty store, which says nothing of itself yet.
+    pub(super) fn load(mut self, writer: &mut Writer, store: Option<&Store>, beginning: Position) -> Result<(), RegistryError> {
         let meta = self.header.clone();
         let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
         let (not_a_dossier, not_ledger) = (damaged("a dossier is not valid"), damaged("a ledger entry is not valid"));
         let does_not_add_up = damaged("its content does not add up to its checksum");
+        let another_log = damaged("the log beside it did not begin with it");
         writer.index.reserve(usize::try_from(meta.keys).unwrap_or(0))?;
         let mut filling = Filling::new(writer.index.loader());
         writer.ledger.horizon = meta.horizon;
@@ -306,7 +307,8 @@ impl SnapshotReader {
                 _ => {}
             }
             if batch.bytes() > 4 << 20 {
-                store.apply_unplaced(std::mem::take(&mut batch))?;
+                let full = std::mem::take(&mut batch);
+                store.map_or(Ok(()), |store| store.apply_unplaced(full))?;
             }
             Ok(())
         })?;
@@ -326,13 +328,18 @@ impl SnapshotReader {
         let adds_up = writer.checksum() == meta.checksum
             && history_checksum == meta.history_checksum
             && writer.dossiers == meta.dossiers
-            && beginning.sequence == meta.position.sequence;
+            && writer.tally.rows == meta.rows;
         if !adds_up {
             return Err(does_not_add_up.into());
         }
-        store.apply(batch, &writer.meta())?;
-        store.flush()?;
-        Ok(())
+        let parent = Some((meta.position.stream, meta.position.sequence));
+        let is_its_log = beginning.sequence == meta.position.sequence
+            && beginning.state_checksum == meta.position.state_checksum
+            && beginning.chain == Chain::beginning(beginning.stream, parent);
+        if !is_its_log {
+            return Err(another_log.into());
+        }
+        Ok(store.map_or(Ok(()), |store| store.apply_unplaced(batch))?)
     }
 
     /// Calls `take` with every record behind the first, and checks the hash at the end.
@@ -340,12 +347,11 @@ impl SnapshotReader {
         let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
         let mut buffer = Vec::new();
         loop {
-            let hash = *self.hasher.finalize().as_bytes();
             let kind = read_record(&mut self.input, &mut self.hasher, &mut buffer, &mut self.bytes);
             let kind = kind.map_err(damaged)?;
             if kind == END {
                 let ends_here = self.input.read(&mut [0]).is_ok_and(|read| read == 0);
-                let whole = buffer == hash && ends_here;
+                let whole = buffer == self.hasher.finalize().as_bytes() && ends_here;
                 return if whole { Ok(()) } else { Err(damaged("its hash does not match").into()) };
             }
             take(kind, &buffer)?;
@@ -377,16 +383,18 @@ fn read_record(
 ) -> Result<u8, &'static str> {
     let mut head = [0; 8];
     input.read_exact(&mut head).map_err(|_| "it ends too early")?;
-    let [kind, _, _, _, a, b, c, d] = head;
+    let [kind, x, y, z, a, b, c, d] = head;
     let length = u32::from_le_bytes([a, b, c, d]);
-    if length > RECORD_BYTES_MAX {
-        return Err("a record of impossible length");
+    if [x, y, z] != [0; 3] || length > RECORD_BYTES_MAX {
+        return Err("a record with an impossible head");
     }
     let length = usize::try_from(length).unwrap_or(0);
     buffer.resize(padded(length), 0);
     input.read_exact(buffer).map_err(|_| "it ends too early")?;
-    hasher.update(&head);
-    hasher.update(buffer);
+    if kind != END {
+        hasher.update(&head);
+        hasher.update(buffer);
+    }
     *bytes += 8 + buffer.len() as u64;
     buffer.truncate(length);
     Ok(kind)

@@ -42,8 +42,17 @@ pub(super) struct Effects {
     pub(super) bytes: usize,
 }
 
-#[derive(Default)]
+/// What a store is while it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// It stands at a frame, and every batch says at which.
+    InPlace,
+    /// It is rebuilt: it says nothing of itself before it is whole, or a rebuild that stopped halfway would pass for the state.
+    Anew,
+}
+
 struct Queue {
+    filling: Filling,
     waiting: VecDeque<Effects>,
     bytes: usize,
     busy: bool,
@@ -65,8 +74,13 @@ pub(super) struct WriteBehind {
 
 impl WriteBehind {
     /// Starts the thread on a store that stands at `applied`.
-    pub(super) fn start(store: Store, applied: u64, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
-        let queue = Queue { applied, ..Queue::default() };
+    pub(super) fn start(
+        store: Store,
+        applied: u64,
+        filling: Filling,
+        troubles: Arc<Troubles>,
+    ) -> std::io::Result<WriteBehind> {
+        let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         let (for_thread, its_store) = (shared.clone(), store.clone());
         let run = move || {
@@ -107,6 +121,11 @@ impl WriteBehind {
         !queue.closed
     }
 
+    /// Says that the store is whole with the next effects.
+    pub(super) fn is_filled(&self) {
+        lock(&self.shared.queue).filling = Filling::InPlace;
+    }
+
     /// The sequence up to which frames are applied.
     pub(super) fn applied(&self) -> u64 {
         lock(&self.shared.queue).applied
@@ -139,7 +158,7 @@ fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
     let mut last_flush = Instant::now();
     let mut unflushed = false;
     loop {
-        let Some(run) = next_run(shared, unflushed, last_flush) else {
+        let Some((run, filling)) = next_run(shared, unflushed, last_flush) else {
             return store.flush();
         };
         if run.is_empty() {
@@ -148,7 +167,7 @@ fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
             last_flush = Instant::now();
             continue;
         }
-        let applied = apply_run(store, run)?;
+        let applied = apply_run(store, run, filling)?;
         unflushed = true;
         if last_flush.elapsed() > FLUSH_EVERY {
             store.flush()?;
@@ -163,7 +182,7 @@ fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
 }
 
 /// The next frames to be applied together; an empty run says that it is time to flush, `None` that it is time to end.
-fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec<Effects>> {
+fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<(Vec<Effects>, Filling)> {
     let mut queue = lock(&shared.queue);
     while queue.waiting.is_empty() {
         if queue.closed {
@@ -175,7 +194,7 @@ fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec
         }
         let left = FLUSH_EVERY.saturating_sub(last_flush.elapsed());
         if left.is_zero() {
-            return Some(Vec::new());
+            return Some((Vec::new(), queue.filling));
         }
         queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
     }
@@ -190,10 +209,10 @@ fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec
     queue.bytes -= bytes;
     queue.busy = true;
     shared.changed.notify_all();
-    Some(run)
+    Some((run, queue.filling))
 }
 
-fn apply_run(store: &Store, run: Vec<Effects>) -> Result<u64, StoreError> {
+fn apply_run(store: &Store, run: Vec<Effects>, filling: Filling) -> Result<u64, StoreError> {
     let mut batch = StoreBatch::default();
     let mut last = None;
     for effects in run {
@@ -227,7 +246,10 @@ fn apply_run(store: &Store, run: Vec<Effects>) -> Result<u64, StoreError> {
         last = Some(effects.meta);
     }
     let Some(meta) = last else { return Ok(0) };
-    store.apply(batch, &meta)?;
+    match filling {
+        Filling::InPlace => store.apply(batch, &meta)?,
+        Filling::Anew => store.apply_unplaced(batch)?,
+    }
     Ok(meta.position.sequence)
 }
 

@@ -268,6 +268,14 @@ impl Writer {
         if self.total() == frame.state_checksum { Ok(()) } else { Err(ReplayError::State) }
     }
 
+    /// Says that a store that was rebuilt is whole here.
+    pub(super) fn store_is_filled(&mut self, time_unix_ms: u64) {
+        if let Some(behind) = &self.behind {
+            behind.is_filled();
+        }
+        self.hand_over_position(time_unix_ms);
+    }
+
     /// Lets the store catch up and ends its thread; marks the log.
     pub(super) fn close(&mut self, time_unix_ms: u64) -> Result<(), RegistryError> {
         let marked = self.mark(time_unix_ms);
@@ -319,8 +327,8 @@ impl Writer {
             self.ledger.horizon,
             self.data_unix_ms,
         );
+        drop(current);
         self.old_views.push(self.view.swap(Arc::new(view)));
-        self.old_views.push(current);
         self.old_views.retain(|view| Arc::strong_count(view) > 1);
         self.publish_figures();
     }
@@ -414,7 +422,9 @@ impl Writer {
         } else {
             self.data_unix_ms = time_unix_ms;
         }
-        self.publish_plan(plan, laid_out, time_unix_ms)
+        self.publish_plan(plan, laid_out, time_unix_ms).inspect_err(|error| {
+            self.troubles.raise(Trouble::MemoryBehind, error.to_string());
+        })
     }
 
     fn checksum_after(&self, plan: &Plan<'_>) -> u128 {

@@ -38,6 +38,12 @@ const CACHE_BYTES: usize = 128 << 20;
 /// The store. A handle is for one thread (sled's are not `Sync`); clone it for another.
 #[derive(Clone)]
 pub struct Store {
+    /// Boxed: sled keeps tens of kilobytes of its own in every handle, and a few of them by value would fill a thread's stack.
+    trees: Box<Trees>,
+}
+
+#[derive(Clone)]
+struct Trees {
     db: sled::Db<FANOUT>,
     dossiers: Tree,
     history: Tree,
@@ -50,6 +56,7 @@ pub struct StoreBatch {
     dossiers: sled::Batch,
     history: sled::Batch,
     ledger: sled::Batch,
+    ledger_obsolete: sled::Batch,
     bytes: usize,
 }
 
@@ -85,7 +92,7 @@ impl StoreBatch {
 
     /// Takes a master piece out that a newer table replaced.
     pub fn remove_ledger(&mut self, sequence: u64) {
-        self.ledger.remove(sequence.to_be_bytes());
+        self.ledger_obsolete.remove(sequence.to_be_bytes());
     }
 
     /// About how much memory it holds.
@@ -108,20 +115,27 @@ impl Store {
             let dossiers = db.open_tree("dossiers")?;
             let history = db.open_tree("history")?;
             let ledger = db.open_tree("ledger")?;
-            Ok(Store { db, dossiers, history, ledger })
+            Ok(Store { trees: Box::new(Trees { db, dossiers, history, ledger }) })
         })
     }
 
     /// What the store says it is; `None` when nothing was ever applied.
     pub fn meta(&self) -> Result<Option<StoreMeta>, StoreError> {
-        let value = guarded(|| self.dossiers.get(META_KEY))?;
+        let value = guarded(|| self.trees.dossiers.get(META_KEY))?;
         let Some(value) = value else { return Ok(None) };
         let bytes = value::opened(&value).ok_or(StoreError::Damaged("dossiers"))?;
         StoreMeta::decode(bytes).map(Some).ok_or(StoreError::Damaged("dossiers"))
     }
 
-    /// Writes a batch that ends on a frame boundary, and says where that is. History and ledger go first: they overwrite
-    /// themselves when replayed, so they may be ahead of the dossiers but never behind.
+    /// Whether nothing at all is in it.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        let trees = &self.trees;
+        guarded(|| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
+    }
+
+    /// Writes a batch that ends on a frame boundary, and says where that is. What history and ledger gain goes first: it overwrites
+    /// itself when replayed, so that they may be ahead of the dossiers but never behind. What the ledger loses goes last: at the
+    /// place before, it is still needed.
     pub fn apply(&self, mut batch: StoreBatch, meta: &StoreMeta) -> Result<(), StoreError> {
         batch.dossiers.insert(META_KEY, value::sealed(&meta.encode()));
         self.apply_unplaced(batch)
@@ -130,15 +144,16 @@ impl Store {
     /// Writes a part of a store that is being filled; until [`Store::apply`] says where it stands, it counts as empty.
     pub fn apply_unplaced(&self, batch: StoreBatch) -> Result<(), StoreError> {
         guarded(|| {
-            self.history.apply_batch(batch.history)?;
-            self.ledger.apply_batch(batch.ledger)?;
-            self.dossiers.apply_batch(batch.dossiers)
+            self.trees.history.apply_batch(batch.history)?;
+            self.trees.ledger.apply_batch(batch.ledger)?;
+            self.trees.dossiers.apply_batch(batch.dossiers)?;
+            self.trees.ledger.apply_batch(batch.ledger_obsolete)
         })
     }
 
     /// Makes everything applied durable.
     pub fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.db.flush().map(|_| ()))
+        guarded(|| self.trees.db.flush().map(|_| ()))
     }
 
     /// Calls `take` with every dossier whose number lies in a range, in order of their numbers.
@@ -147,7 +162,7 @@ impl Store {
         numbers: std::ops::Range<u64>,
         mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
+        let mut items = guarded(|| Ok(self.trees.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
         while let Some(item) = guarded(|| items.next().transpose())? {
             take(value::opened(&item.1).ok_or(StoreError::Damaged("dossiers"))?)?;
         }
@@ -156,7 +171,7 @@ impl Store {
 
     /// Calls `take` with sequence, kind, time (ms since 1970) and payload of every master piece and feed record, oldest first.
     pub fn scan_ledger(&self, mut take: impl FnMut(u64, u8, u64, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.ledger.iter()))?;
+        let mut items = guarded(|| Ok(self.trees.ledger.iter()))?;
         while let Some((key, value)) = guarded(|| items.next().transpose())? {
             let damaged = StoreError::Damaged("ledger");
             let sequence = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(damaged.clone())?;
@@ -170,7 +185,7 @@ impl Store {
 
     /// Calls `take` with the key and the value of every entry of the history.
     pub fn scan_history(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.history.iter()))?;
+        let mut items = guarded(|| Ok(self.trees.history.iter()))?;
         while let Some((key, value)) = guarded(|| items.next().transpose())? {
             take(&key, value::opened(&value).ok_or(StoreError::Damaged("history"))?)?;
         }
@@ -180,7 +195,7 @@ impl Store {
     /// The kind of the last thing that happened to a row of this identity that is no longer current; `None` when nothing did.
     pub fn last_history(&self, identity: u128) -> Result<Option<HistoryKind>, StoreError> {
         let prefix = identity.to_be_bytes();
-        let mut items = guarded(|| Ok(self.history.scan_prefix(prefix)))?;
+        let mut items = guarded(|| Ok(self.trees.history.scan_prefix(prefix)))?;
         let mut last = None;
         while let Some((key, _)) = guarded(|| items.next().transpose())? {
             last = Some(HistoryKind::of_key(&key).ok_or(StoreError::Damaged("history"))?);
