@@ -10,8 +10,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::ledger::Ledger;
-use super::load::{self, LoadError};
 use super::ledger::NO_HORIZON;
+use super::load::{self, LoadError};
 use super::recovery::{BaseFacts, LogFacts, Start, StoreFacts, decide};
 use super::snapshot::SnapshotReader;
 use super::tally::Tally;
@@ -309,6 +309,7 @@ impl Opening<'_> {
         writer.dossiers = loaded.dossiers;
         writer.next_number = meta.next_number;
         writer.history_checksum = meta.history_checksum;
+        writer.history_entries = meta.history_entries;
         writer.data_unix_ms = meta.data_unix_ms;
         let adds_up = writer.checksum() == meta.checksum
             && writer.total() == meta.position.state_checksum
@@ -485,6 +486,7 @@ impl Writer {
             dossiers: 0,
             next_number: 1,
             history_checksum: 0,
+            history_entries: 0,
             data_unix_ms: 0,
             position,
             log: None,

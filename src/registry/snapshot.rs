@@ -3,7 +3,7 @@
 //! ```text
 //! "SHIKSNAP", u32 version (1), u32 zero, then records: u8 kind, 3 zero bytes, u32 length, the bytes, zeros to a multiple of 8
 //!   1 where and what: the store's meta record    2 ledger entry: u64 sequence, u64 time, u8 kind, payload
-//!   3 a dossier                                  4 history entry: 25 bytes key, value
+//!   3 a dossier                                  4 history entry: 29 bytes key, value
 //!   5 the end: BLAKE3 of everything before
 //! ```
 //!
@@ -22,7 +22,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::log::{Chain, FrameKind, LogWriter, Position, StreamId};
 use crate::record::payload::{FeedRecord, MasterPiece};
 use crate::record::{RecordError, padded};
-use crate::store::{Store, StoreBatch, StoreMeta, history_hash, history_sequence};
+use crate::store::{HISTORY_KEY_BYTES, Store, StoreBatch, StoreMeta, history_hash, history_sequence};
 
 const MAGIC: &[u8; 8] = b"SHIKSNAP";
 const VERSION: u32 = 1;
@@ -33,7 +33,6 @@ const HISTORY: u8 = 4;
 const END: u8 = 5;
 /// No record is larger: a dossier of 64 of the largest rows.
 const RECORD_BYTES_MAX: u32 = 1 << 20;
-const HISTORY_KEY: usize = 25;
 
 /// What is wrong with a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -284,7 +283,7 @@ impl SnapshotReader {
         let mut filling = Filling::new(writer.index.loader());
         writer.ledger.horizon = meta.horizon;
         let mut batch = StoreBatch::default();
-        let mut history_checksum = 0u128;
+        let (mut history_checksum, mut history_entries) = (0u128, 0u64);
         let mut wrong = None;
         self.each(|kind, bytes| -> Result<(), RegistryError> {
             match kind {
@@ -295,8 +294,9 @@ impl SnapshotReader {
                     }
                 },
                 HISTORY => {
-                    if let Some((key, value)) = bytes.split_at_checked(HISTORY_KEY) {
+                    if let Some((key, value)) = bytes.split_at_checked(HISTORY_KEY_BYTES) {
                         history_checksum = history_checksum.wrapping_add(history_hash(key, value));
+                        history_entries += 1;
                         Store::put_history_raw(&mut batch, key, value);
                     }
                 }
@@ -323,10 +323,12 @@ impl SnapshotReader {
         writer.dossiers = loaded.dossiers;
         writer.next_number = meta.next_number;
         writer.history_checksum = history_checksum;
+        writer.history_entries = history_entries;
         writer.data_unix_ms = meta.data_unix_ms;
         writer.position = Position { state_checksum: meta.position.state_checksum, ..beginning };
         let adds_up = writer.checksum() == meta.checksum
             && history_checksum == meta.history_checksum
+            && history_entries == meta.history_entries
             && writer.dossiers == meta.dossiers
             && writer.tally.rows == meta.rows;
         if !adds_up {

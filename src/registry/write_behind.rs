@@ -21,6 +21,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(2);
 
 /// A row that becomes history, with its bytes.
 pub(super) struct OwnedPast {
+    pub(super) run: u32,
     pub(super) identity: u128,
     pub(super) kind: HistoryKind,
     pub(super) since_sequence: u64,
@@ -74,12 +75,7 @@ pub(super) struct WriteBehind {
 
 impl WriteBehind {
     /// Starts the thread on a store that stands at `applied`.
-    pub(super) fn start(
-        store: Store,
-        applied: u64,
-        filling: Filling,
-        troubles: Arc<Troubles>,
-    ) -> std::io::Result<WriteBehind> {
+    pub(super) fn start(store: Store, applied: u64, filling: Filling, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
         let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         let (for_thread, its_store) = (shared.clone(), store.clone());
@@ -228,6 +224,7 @@ fn apply_run(store: &Store, run: Vec<Effects>, filling: Filling) -> Result<u64, 
         }
         for past in &effects.past {
             batch.put_history(&HistoryEntry {
+                run: past.run,
                 identity: past.identity,
                 kind: past.kind,
                 since_sequence: past.since_sequence,

@@ -12,7 +12,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
 pub use meta::StoreMeta;
-pub use value::{HistoryEntry, HistoryKind, history_hash, history_sequence};
+pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
 
 /// What the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -193,8 +193,18 @@ impl Store {
     }
 
     /// The kind of the last thing that happened to a row of this identity that is no longer current; `None` when nothing did.
-    pub fn last_history(&self, identity: u128) -> Result<Option<HistoryKind>, StoreError> {
-        let prefix = identity.to_be_bytes();
+    /// `entries` is how many entries the history has; each run of them is asked once, the newest first.
+    pub fn last_history(&self, identity: u128, entries: u64) -> Result<Option<HistoryKind>, StoreError> {
+        for run in (0..=run_of(entries)).rev() {
+            let last = self.last_in_run(&value::history_prefix(run, identity))?;
+            if last.is_some() {
+                return Ok(last);
+            }
+        }
+        Ok(None)
+    }
+
+    fn last_in_run(&self, prefix: &[u8]) -> Result<Option<HistoryKind>, StoreError> {
         let mut items = guarded(|| Ok(self.trees.history.scan_prefix(prefix)))?;
         let mut last = None;
         while let Some((key, _)) = guarded(|| items.next().transpose())? {
