@@ -212,18 +212,21 @@ impl IndexWriter {
             filler: Filler::default(),
             sealed: Vec::new(),
             inserted: 0,
+            waiting: Vec::with_capacity(2 * WAITING_KEYS_MAX),
             scratch: Scratch::default(),
         }
     }
 
     /// Takes over what a loader filled.
-    pub fn adopt(&mut self, mut loader: Loader) {
+    pub fn adopt(&mut self, mut loader: Loader) -> Result<(), IndexError> {
+        loader.finish()?;
         let last = loader.filler.seal();
         for sealed in std::mem::take(&mut loader.sealed).into_iter().chain(last) {
             self.sealed.insert(sealed.segment.number, sealed);
         }
         self.slots_used += loader.inserted;
         self.slots_live += loader.inserted;
+        Ok(())
     }
 
     fn table(&self) -> &Table {
@@ -405,8 +408,13 @@ pub struct Loader {
     filler: Filler,
     sealed: Vec<Sealed>,
     inserted: usize,
+    /// Keys whose slots were asked for and are not yet written.
+    waiting: Vec<(KeyHash, Position)>,
     scratch: Scratch,
 }
+
+/// Keys wait until there are this many, so that the memory's latency is paid once for all of them.
+const WAITING_KEYS_MAX: usize = 128;
 
 impl Loader {
     /// Copies a dossier in, whose bytes must begin on a word only once they are copied: it is validated in its place.
@@ -431,14 +439,35 @@ impl Loader {
         let guard = unsafe { crossbeam_epoch::unprotected() };
         if let Some(table) = self.shared.table(guard) {
             for key in &self.scratch.new_keys {
-                if table.insert(*key, position) == Inserted::Full {
-                    return Err(IndexError::Full);
-                }
-                self.inserted += 1;
+                table.prefetch(*key);
+                self.waiting.push((*key, position));
+            }
+            if self.waiting.len() >= WAITING_KEYS_MAX {
+                insert_waiting(table, &mut self.waiting, &mut self.inserted)?;
             }
         }
         Ok(Ok(dossier))
     }
+
+    /// Writes the keys that still wait; nothing is found under them before.
+    fn finish(&mut self) -> Result<(), IndexError> {
+        // SAFETY: as in `copy`.
+        let guard = unsafe { crossbeam_epoch::unprotected() };
+        match self.shared.table(guard) {
+            Some(table) => insert_waiting(table, &mut self.waiting, &mut self.inserted),
+            None => Ok(()),
+        }
+    }
+}
+
+fn insert_waiting(table: &Table, waiting: &mut Vec<(KeyHash, Position)>, inserted: &mut usize) -> Result<(), IndexError> {
+    for (key, position) in waiting.drain(..) {
+        if table.insert(key, position) == Inserted::Full {
+            return Err(IndexError::Full);
+        }
+        *inserted += 1;
+    }
+    Ok(())
 }
 
 impl Drop for Loader {

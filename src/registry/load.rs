@@ -58,7 +58,7 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
     for part in parts {
         match part {
             Ok((loader, part)) => {
-                index.adopt(loader);
+                index.adopt(loader).map_err(RegistryError::from)?;
                 loaded.tally.merge(part.tally);
                 loaded.dossiers += part.dossiers;
             }

@@ -91,11 +91,12 @@ impl Registry {
             let writer = self.writer();
             let behind = writer.behind.as_ref().filter(|behind| behind.drain()).ok_or(RegistryError::StoreDetached)?;
             let mut ledger = Vec::new();
-            behind.store().scan_ledger(|sequence, kind, time_unix_ms, payload| {
+            let store = behind.store().ok_or(RegistryError::StoreDetached)?;
+            store.scan_ledger(|sequence, kind, time_unix_ms, payload| {
                 ledger.push((sequence, kind, time_unix_ms, payload.to_vec()));
                 Ok(())
             })?;
-            (writer.index.freeze(), writer.meta(), behind.store().clone(), ledger)
+            (writer.index.freeze(), writer.meta(), store, ledger)
         };
         let mut out = SnapshotWriter::create(file)?;
         out.record(META, &[&meta.encode()])?;
@@ -318,7 +319,7 @@ impl SnapshotReader {
             None => {}
         }
         let Filling { loader, loaded, .. } = filling;
-        writer.index.adopt(loader);
+        writer.index.adopt(loader)?;
         writer.tally = loaded.tally;
         writer.dossiers = loaded.dossiers;
         writer.next_number = meta.next_number;

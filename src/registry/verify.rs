@@ -9,6 +9,7 @@ use super::plan::content_of;
 use super::snapshot::SnapshotReader;
 use super::tally::Tally;
 use super::troubles::{Trouble, Troubles};
+use super::write_behind::WriteBehind;
 use super::writer::{ReplayError, Writer};
 use super::{DirectoryLock, Registry, RegistryError, base};
 use crate::disk::{Disk, RealDisk};
@@ -243,7 +244,7 @@ impl Registry {
         }
         let mut what = None;
         let behind = writer.behind.as_ref().filter(|behind| behind.drain());
-        match behind.map(|behind| behind.store().clone()) {
+        match behind.and_then(WriteBehind::store) {
             None => report.notes.push("the store is detached and was not read".to_owned()),
             Some(store) => match store.meta() {
                 Ok(Some(meta)) => {

@@ -19,6 +19,12 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Applied batches are made durable at least this often.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 
+/// After this much the store is closed and opened again, so that it lets go of what it wrote: see [`Store::reopened`].
+const RENEW_BYTES: usize = 256 << 20;
+
+/// Where the thread and those who ask about history find the store.
+type Slot = Arc<Mutex<Option<Store>>>;
+
 /// A row that becomes history, with its bytes.
 pub(super) struct OwnedPast {
     pub(super) run: u32,
@@ -69,7 +75,7 @@ struct Shared {
 /// The door to the thread.
 pub(super) struct WriteBehind {
     shared: Arc<Shared>,
-    store: Store,
+    store: Slot,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,6 +84,7 @@ impl WriteBehind {
     pub(super) fn start(store: Store, applied: u64, filling: Filling, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
         let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
+        let store: Slot = Arc::new(Mutex::new(Some(store)));
         let (for_thread, its_store) = (shared.clone(), store.clone());
         let run = move || {
             if let Err(error) = write_all(&for_thread, &its_store) {
@@ -127,9 +134,9 @@ impl WriteBehind {
         lock(&self.shared.queue).applied
     }
 
-    /// The store, for questions about history.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
+    /// A handle on the store, for questions about history and for snapshots; `None` when it could not be opened again.
+    pub(super) fn store(&self) -> Option<Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Applies what is waiting, makes it durable, and ends the thread.
@@ -150,11 +157,15 @@ impl Drop for WriteBehind {
     }
 }
 
-fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
+fn write_all(shared: &Shared, slot: &Slot) -> Result<(), StoreError> {
     let mut last_flush = Instant::now();
     let mut unflushed = false;
+    let mut bytes_since_open = 0;
     loop {
-        let Some((run, filling)) = next_run(shared, unflushed, last_flush) else {
+        let next = next_run(shared, unflushed, last_flush);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = slot.as_ref() else { return Ok(()) };
+        let Some((run, filling)) = next else {
             return store.flush();
         };
         if run.is_empty() {
@@ -163,13 +174,20 @@ fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
             last_flush = Instant::now();
             continue;
         }
+        bytes_since_open += run.iter().map(|effects| effects.bytes).sum::<usize>();
         let applied = apply_run(store, run, filling)?;
         unflushed = true;
-        if last_flush.elapsed() > FLUSH_EVERY {
+        let renew = bytes_since_open > RENEW_BYTES && store.is_the_only_handle();
+        if renew || last_flush.elapsed() > FLUSH_EVERY {
             store.flush()?;
             unflushed = false;
             last_flush = Instant::now();
         }
+        if renew && let Some(store) = slot.take() {
+            *slot = Some(store.reopened()?);
+            bytes_since_open = 0;
+        }
+        drop(slot);
         let mut queue = lock(&shared.queue);
         queue.busy = false;
         queue.applied = applied;

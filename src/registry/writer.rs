@@ -375,7 +375,8 @@ impl Writer {
         if !behind.drain() {
             return Err(RegistryError::StoreDetached);
         }
-        Ok(behind.store().last_history(identity, self.history_entries)?)
+        let store = behind.store().ok_or(RegistryError::StoreDetached)?;
+        Ok(store.last_history(identity, self.history_entries)?)
     }
 
     fn plan_pruning<'c>(&self, horizon: Day) -> Plan<'c> {

@@ -9,7 +9,8 @@ mod meta;
 mod value;
 
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use meta::StoreMeta;
 pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
@@ -40,6 +41,7 @@ const CACHE_BYTES: usize = 128 << 20;
 pub struct Store {
     /// Boxed: sled keeps tens of kilobytes of its own in every handle, and a few of them by value would fill a thread's stack.
     trees: Box<Trees>,
+    directory: Arc<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -115,8 +117,25 @@ impl Store {
             let dossiers = db.open_tree("dossiers")?;
             let history = db.open_tree("history")?;
             let ledger = db.open_tree("ledger")?;
-            Ok(Store { trees: Box::new(Trees { db, dossiers, history, ledger }) })
+            let trees = Box::new(Trees { db, dossiers, history, ledger });
+            Ok(Store { trees, directory: Arc::new(directory.to_owned()) })
         })
+    }
+
+    /// Whether no other handle on this store is held.
+    pub fn is_the_only_handle(&self) -> bool {
+        Arc::strong_count(&self.directory) == 1
+    }
+
+    /// Closes the store and opens it again, which must be durable and have no other handle. The engine never lets go of a leaf that it
+    /// wrote (1.0.0-alpha.124 forgets which of them were flushed), so a store that writes for long holds everything it wrote.
+    pub fn reopened(self) -> Result<Store, StoreError> {
+        let directory = self.directory.clone();
+        guarded(|| {
+            drop(self);
+            Ok(())
+        })?;
+        Store::open(&directory)
     }
 
     /// What the store says it is; `None` when nothing was ever applied.
