@@ -70,6 +70,9 @@ pub(crate) struct PopulationArguments {
     /// Another seed, other questions
     #[arg(long, default_value_t = 1)]
     pub(crate) question_seed: u64,
+    /// Name no institution, neither the one visited nor, in a batch, the request's
+    #[arg(long)]
+    pub(crate) no_institution: bool,
     /// Everybody is asked about with equal probability (the only distribution so far)
     #[arg(long, default_value_t = true)]
     pub(crate) uniform: bool,
@@ -156,7 +159,7 @@ pub(crate) struct FloorArguments {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub(crate) lines: u16,
     /// Bytes of one answer with its line end, as a run against the appliance reported them [default: the mean of the right answers
-    /// when compact, 580 for JSON]
+    /// when compact, 607 for JSON]
     #[arg(long)]
     pub(crate) answer_bytes: Option<usize>,
     #[arg(long)]

@@ -76,30 +76,34 @@ fn row(arguments: &RunAllArguments, appliance: &Appliance, manner: Manner) -> Re
 
 fn table(rows: &[Row]) -> Vec<String> {
     let mut lines = vec![format!(
-        "{:<26} {:>12} {:>12} {:>6} {:>10} {:>10} {:>8} {:>22}",
+        "{:<26} {:>12} {:>12} {:>6} {:>10} {:>10} {:>11} {:>22}",
         "what", "look-ups/s", "floor", "ratio", "CPU ns", "floor ns", "client", "p50/p99/p99.9 µs"
     )];
     for row in rows {
         let ns = |figures: &Figures| figures.server_cpu_ns_per_lookup.map_or("-".to_owned(), |ns| format!("{ns:.0}"));
         let latency = row.served.latencies_us.filter(|_| row.manner.shape == Shape::Single);
         let latency = latency.map_or(String::new(), |[p50, p99, p999, _]| format!("{p50:.0}/{p99:.0}/{p999:.0}"));
-        let saturated = if row.served.client_is_saturated() || row.floor.client_is_saturated() { "!" } else { "" };
         lines.push(format!(
-            "{:<26} {:>12} {:>12} {:>6.2} {:>10} {:>10} {:>8} {:>22}",
+            "{:<26} {:>12} {:>12} {:>6.2} {:>10} {:>10} {:>11} {:>22}",
             row.manner.name(),
             thousands(row.served.lookups_per_s),
             thousands(row.floor.lookups_per_s),
             row.ratio,
             ns(&row.served),
             ns(&row.floor),
-            format!("{:.0} %{saturated}", row.served.client_busy * 100.0),
+            format!("{}/{}", busy(&row.served), busy(&row.floor)),
             latency
         ));
     }
     if rows.iter().any(|row| row.served.client_is_saturated() || row.floor.client_is_saturated()) {
-        lines.push("! the client saturated its core, here or at the floor: the servers might do more".to_owned());
+        lines.push("! the client saturated its core: that server might do more".to_owned());
     }
     lines
+}
+
+/// How busy the client was, the first figure with the appliance, the second with the floor.
+fn busy(figures: &Figures) -> String {
+    format!("{:.0}%{}", figures.client_busy * 100.0, if figures.client_is_saturated() { "!" } else { "" })
 }
 
 fn json_of(arguments: &RunAllArguments, appliance: &Appliance, rows: &[Row]) -> Result<Value, LoadError> {

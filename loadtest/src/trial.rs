@@ -20,7 +20,7 @@ use crate::server::floor::Floor;
 use crate::server::status;
 
 /// A JSON answer's bytes where nobody measured them.
-const JSON_ANSWER_BYTES: usize = 580;
+const JSON_ANSWER_BYTES: usize = 607;
 
 /// How the requests are made and how many are under way.
 #[derive(Clone, Copy, Debug)]
@@ -90,16 +90,14 @@ pub(crate) fn floor(arguments: &FloorArguments) -> Result<(), LoadError> {
 
 /// Prepares the requests.
 pub(crate) fn prepare(population: &PopulationArguments, horizon: Option<Day>, manner: Manner) -> Result<Plan, LoadError> {
-    match manner.shape {
-        Shape::Pipeline | Shape::Single => {
-            Ok(singles(workload(population, horizon, Asker::Visited)?, population.questions, manner.form))
-        }
-        Shape::Batch => {
-            let institution = batch_institution(population)?;
-            let workload = workload(population, horizon, Asker::Always(institution.clone()))?;
-            batches(workload, population.questions, manner.lines, &institution, manner.form)
-        }
+    if manner.shape == Shape::Batch {
+        let institution = if population.no_institution { None } else { Some(batch_institution(population)?) };
+        let asker = institution.clone().map_or(Asker::Nobody, Asker::Always);
+        let workload = workload(population, horizon, asker)?;
+        return batches(workload, population.questions, manner.lines, institution.as_deref(), manner.form);
     }
+    let asker = if population.no_institution { Asker::Nobody } else { Asker::Visited };
+    Ok(singles(workload(population, horizon, asker)?, population.questions, manner.form))
 }
 
 /// Measures a server that runs.
@@ -148,6 +146,9 @@ fn answer_bytes(plan: &Plan) -> usize {
 }
 
 fn report(target: &TargetArguments, manner: Manner) -> Result<(), LoadError> {
+    if !target.url.ip().is_loopback() {
+        return Err(LoadError::Usage("only a server on loopback may be loaded".to_owned()));
+    }
     let horizon = status(target.url)?.horizon;
     let plan = prepare(&target.population, Some(horizon), manner)?;
     let figures = measure(&plan, manner, target.url, target.clock, target.server_pid)?;

@@ -118,7 +118,8 @@ fn action_fits(answer: &Value) -> bool {
         "not_designated" => action == "treat_without_and_tell_patient",
         "expired" => action == "ask_for_new_certificate",
         "future" => action == "not_yet",
-        "ambiguous" => matches!(action, "ask_for_branch_number" | "ask_for_birth_date" | "ask_for_paper_certificate"),
+        // In the population only twins are, asked about without their branch number.
+        "ambiguous" => action == "ask_for_branch_number",
         _ => action == "ask_for_paper_certificate",
     }
 }

@@ -8,7 +8,13 @@ use crate::error::LoadError;
 
 /// Requests of `lines` look-ups each. Consent is given a request, so that the questions without it fill requests of their own; what does
 /// not fill one is left out, and all requests are equal in their lines.
-pub(crate) fn batches(workload: Workload, questions: u32, lines: u16, institution: &str, form: Form) -> Result<Plan, LoadError> {
+pub(crate) fn batches(
+    workload: Workload,
+    questions: u32,
+    lines: u16,
+    institution: Option<&str>,
+    form: Form,
+) -> Result<Plan, LoadError> {
     let mut plan = Plan::empty(workload, form, usize::from(lines));
     let (mut with, mut without) = (Gathered::new(true), Gathered::new(false));
     for number in 0..u64::from(questions) {
@@ -36,7 +42,7 @@ impl Gathered {
         Gathered { consent, numbers: Vec::new() }
     }
 
-    fn flush(&mut self, plan: &mut Plan, institution: &str) {
+    fn flush(&mut self, plan: &mut Plan, institution: Option<&str>) {
         let mut body = String::new();
         for number in self.numbers.drain(..) {
             let question = plan.workload.question(number);
@@ -46,7 +52,7 @@ impl Gathered {
             plan.days.push(question.day);
             plan.numbers.push(number);
         }
-        let target = format!("/v1/eligibility/batch{}", parameters(plan.workload.day(), self.consent, Some(institution)));
+        let target = format!("/v1/eligibility/batch{}", parameters(plan.workload.day(), self.consent, institution));
         let accept = match plan.form {
             Form::Compact => "text/tab-separated-values",
             Form::Json => "application/x-ndjson",

@@ -79,7 +79,7 @@ impl Plan {
     }
 }
 
-/// The workload for requests of their own, where each names the institution that was visited.
+/// The questions about a population; a registry's own horizon takes the place of the population's.
 pub(crate) fn workload(arguments: &PopulationArguments, horizon: Option<Day>, asker: Asker) -> Result<Workload, LoadError> {
     let made = population(arguments).map_err(|error| LoadError::Usage(error.to_string()))?;
     let made = match horizon {
