@@ -32,7 +32,7 @@ fn is_anywhere(directory: &Path, except: &Path, text: &[u8]) -> bool {
             return is_anywhere(&path, except, text);
         }
         let holds = |path: &Path| std::fs::read(path).unwrap().windows(text.len()).any(|window| window == text);
-        path != except && holds(&path)
+        path.is_file() && path != except && holds(&path)
     })
 }
 

@@ -95,11 +95,11 @@ fn masters_look_ups_verification_and_snapshots_go_through_the_owner() {
     let shown = same("masters show", &[]);
     for table in ["authorities", "issuers", "schemes", "participation", "payers"] {
         assert!(shown.contains(table), "{shown}");
-        same("masters show --table", &[table]);
+        same("masters show", &["--table", table]);
     }
-    assert_eq!(same("masters show --table", &["payers"]), payers);
+    assert_eq!(same("masters show", &["--table", "payers"]), payers);
     let answers = [&alone, &served].map(|place| {
-        let said = place.run("lookup --card card-1 --consent --on", &[&day(0)]).ends(0);
+        let said = place.run("lookup --card card-1 --consent", &["--on", &day(0)]).ends(0);
         (said.json()["verdict"].clone(), said.json()["entitlements"].clone())
     });
     assert_eq!(answers[0], answers[1]);
