@@ -72,10 +72,14 @@ impl DirectoryLock {
         let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(fail(&path))?;
         let mode = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-        if rustix::fs::flock(&file, mode).is_err() {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner);
-            return Err(RegistryError::InUse { path: directory.to_owned(), owner: owner.trim().to_owned() });
+        match rustix::fs::flock(&file, mode) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                let _ = file.read_to_string(&mut owner);
+                return Err(RegistryError::InUse { path: directory.to_owned(), owner: owner.trim().to_owned() });
+            }
+            Err(error) => return Err(fail(&path)(error.into())),
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(fail(&path))?;

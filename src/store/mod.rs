@@ -6,6 +6,7 @@
 //! engine could take its place.
 
 mod meta;
+mod opening;
 mod value;
 
 use std::panic::AssertUnwindSafe;
@@ -106,6 +107,11 @@ impl StoreBatch {
 impl Store {
     /// Opens or makes the store in a directory of its own.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        let directory = directory.to_owned();
+        opening::in_a_thread_of_its_own(move || Store::open_here(&directory))
+    }
+
+    fn open_here(directory: &Path) -> Result<Store, StoreError> {
         guarded(|| {
             let config = sled::Config::new()
                 .path(directory)
@@ -253,12 +259,13 @@ fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError
     match std::panic::catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
-            Err(StoreError::Panicked(text.to_owned()))
-        }
+        Err(panic) => Err(StoreError::Panicked(words_of(&*panic))),
     }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
 }
 
 impl std::fmt::Debug for Store {

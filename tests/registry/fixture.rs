@@ -43,7 +43,7 @@ impl Home {
     }
 
     pub(crate) fn try_open(&self) -> Result<Registry, RegistryError> {
-        Registry::open(self.path(), &self.options)
+        once_free(|| Registry::open(self.path(), &self.options))
     }
 
     /// The directory as a crash of this moment would leave it, elsewhere.
@@ -76,12 +76,24 @@ impl Home {
     }
 
     pub(crate) fn verify(&self) -> VerifyReport {
-        verify(self.path()).unwrap()
+        once_free(|| verify(self.path())).unwrap()
     }
 
     /// Every file with its bytes, but for the lock: what "destroys nothing" is judged by.
     pub(crate) fn log_bytes(&self) -> Vec<(String, Vec<u8>)> {
         self.names("log").into_iter().map(|name| (name.clone(), fs::read(self.log().join(&name)).unwrap())).collect()
+    }
+}
+
+/// Waits for a directory that was given up a moment ago. sled runs `sync` when it opens, and between fork and exec the child of
+/// another test holds every file of this process open, locks included.
+pub(crate) fn once_free<T>(mut attempt: impl FnMut() -> Result<T, RegistryError>) -> Result<T, RegistryError> {
+    let began = std::time::Instant::now();
+    loop {
+        match attempt() {
+            Err(RegistryError::InUse { .. }) if began.elapsed().as_secs() < 10 => std::thread::yield_now(),
+            outcome => return outcome,
+        }
     }
 }
 

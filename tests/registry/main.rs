@@ -14,3 +14,4 @@
 mod fixture;
 mod registering;
 mod restarting;
+mod starting;

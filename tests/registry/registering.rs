@@ -6,7 +6,7 @@ use shikaku::domain::registration::{Operation, Registration};
 use shikaku::record::dossier::DOSSIER_ROWS_MAX;
 use shikaku::record::payload::Changes;
 use shikaku::record::row::Row;
-use shikaku::registry::{Counts, Outcome, RegistryError};
+use shikaku::registry::{Counts, Outcome, Registry, RegistryError};
 
 use crate::fixture::*;
 
@@ -251,7 +251,7 @@ fn the_state_checksum_is_the_same_in_any_order_and_any_batches() {
 fn a_second_owner_is_refused_and_told_who_has_the_directory() {
     let home = Home::new();
     let registry = home.open();
-    match home.try_open() {
+    match Registry::open(home.path(), &home.options) {
         Err(RegistryError::InUse { owner, .. }) => assert_eq!(owner, std::process::id().to_string()),
         other => panic!("{:?}", other.map(|_| ())),
     }
