@@ -121,7 +121,9 @@ fn numbers_meet_however_they_are_padded_or_how_wide_they_are() {
     place.import("rows.csv", [&national, &padded], &[]).ends(0);
     let server = place.serve();
     let ask = |line: &str| server.batch("consent=true", line).remove(0).chars().next().unwrap();
-    for line in ["m\t138057:国12:123:00\t1980-01-01", "m\t00138057:国１２:１２３:00\t19800101", "m\t  138057:国12:１２３:0\t1980-01-01"] {
+    for line in
+        ["m\t138057:国12:123:00\t1980-01-01", "m\t00138057:国１２:１２３:00\t19800101", "m\t  138057:国12:１２３:0\t1980-01-01"]
+    {
         assert_eq!(ask(line), 'E', "{line}");
     }
     assert_eq!(ask("m\t138057:1234:2:00\t19800000"), 'E');
@@ -136,7 +138,8 @@ fn the_synthetic_population_imports_alike_in_both_encodings() {
         let (file, changes) = (place.path("rows.csv"), place.path("changes.csv"));
         let (file, changes) = (file.to_str().unwrap(), changes.to_str().unwrap());
         let today = day(0);
-        let arguments = ["synth", "--recipients", "2000", "--as-of", &today, "--encoding", encoding, "--out", file, "--changes", changes];
+        let arguments =
+            ["synth", "--recipients", "2000", "--as-of", &today, "--encoding", encoding, "--out", file, "--changes", changes];
         common::run(arguments).ends(0);
         place.run("import", &["--encoding", encoding, file]).ends(0);
         place.run("import", &["--encoding", encoding, changes]).ends(0);

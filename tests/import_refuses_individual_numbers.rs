@@ -87,7 +87,8 @@ fn a_column_by_that_name_refuses_the_file() {
 fn one_value_among_texts_refuses_the_file_however_it_is_written() {
     let guarded = Guarded::new();
     for column in ["certificate_name", "segment", "income_segment", "additional_conditions"] {
-        for (text, secret) in [(RIGHT.to_owned(), RIGHT.to_owned()), (format!("番号{}号", full_width(RIGHT)), full_width(RIGHT))] {
+        for (text, secret) in [(RIGHT.to_owned(), RIGHT.to_owned()), (format!("番号{}号", full_width(RIGHT)), full_width(RIGHT))]
+        {
             let mut rows: Vec<Row> = (0..50).map(Row::of).collect();
             rows[30] = rows[30].clone().with(column, &text);
             let said = guarded.refuses(&["--accept"], &csv(&rows), &secret, column);

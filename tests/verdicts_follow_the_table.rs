@@ -290,8 +290,7 @@ fn without_consent_the_answer_is_the_same_whoever_is_asked_about() {
 fn old_data_say_stale_where_they_would_have_said_no() {
     let place = Place::new();
     masters(&place);
-    let (known, expired, future) =
-        (Row::of(1), Row::of(2).with("valid_to", day(-30)), Row::of(3).with("valid_from", day(30)));
+    let (known, expired, future) = (Row::of(1), Row::of(2).with("valid_to", day(-30)), Row::of(3).with("valid_from", day(30)));
     place.import("rows.csv", [&known, &expired, &future], &[]).ends(0);
     let server = place.serve_configured("data_age_max_hours = 0\n");
     let query = format!("on={}&consent=true", day(0));
