@@ -94,6 +94,8 @@ command_error_from!(
 
 /// Runs a command and says how it ended.
 pub fn run(line: CommandLine) -> ExitCode {
+    // Whatever a command makes is its owner's alone: the store's engine asks for no mode of its own.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     output::start_logging();
     let ended = match line.command {
         Command::Demo(arguments) => demo::run(&arguments),
