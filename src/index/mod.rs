@@ -12,7 +12,7 @@ mod sync;
 mod table;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_epoch::{Atomic, Guard};
 
@@ -20,7 +20,7 @@ pub use reader::{FOUND_MAX, Found, IndexReader};
 pub use table::Position;
 pub use writer::{Frozen, IndexError, IndexWriter, Loader};
 
-use arena::Arena;
+use arena::{Arena, OpenSegment};
 use table::{Moves, Table};
 
 /// How the index takes its memory.
@@ -44,9 +44,22 @@ struct Shared {
     table: Atomic<Table>,
     arena: Arena,
     moves: Moves,
+    /// What a writer or loader held when it was dropped: readers and freezes may outlive both, and still read there.
+    remains: Mutex<Vec<Memory>>,
+}
+
+/// Memory that a reader may be looking at.
+enum Memory {
+    Segment { _segment: OpenSegment },
+    Table { _table: Box<Table> },
 }
 
 impl Shared {
+    /// Takes memory over, to be freed when the last reader is gone.
+    fn keep(&self, memory: impl IntoIterator<Item = Memory>) {
+        self.remains.lock().unwrap_or_else(PoisonError::into_inner).extend(memory);
+    }
+
     #[inline]
     fn table<'g>(&self, guard: &'g Guard) -> Option<&'g Table> {
         let table = self.table.load(std::sync::atomic::Ordering::Acquire, guard);
@@ -68,7 +81,7 @@ impl Drop for Shared {
 pub fn create(options: IndexOptions) -> Result<(IndexWriter, IndexReader), IndexError> {
     let table = Table::with_capacity(options.slots)?;
     let arena = Arena::new(options.segment_words_log2);
-    let shared = Arc::new(Shared { table: Atomic::new(table), arena, moves: Moves::new() });
+    let shared = Arc::new(Shared { table: Atomic::new(table), arena, moves: Moves::new(), remains: Mutex::default() });
     let reader = IndexReader { shared: shared.clone() };
     Ok((IndexWriter::new(shared), reader))
 }

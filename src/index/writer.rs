@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_epoch::Owned;
 
-use super::Shared;
-use super::arena::{Filler, OpenSegment, Sealed};
+use super::arena::{Filler, Sealed};
 use super::table::{Inserted, Position, Table};
+use super::{Memory, Shared};
 use crate::record::DossierRef;
 use crate::record::identity::{KeyHash, KeyKind};
 
@@ -21,18 +21,16 @@ pub enum IndexError {
     /// The system gave no memory, or the index has no more places.
     #[error("the index cannot grow: {0}")]
     Memory(#[from] std::io::Error),
+    /// A loader brought more keys than it said it would.
+    #[error("more keys than the index made room for")]
+    Full,
 }
 
 /// Something to give back once nobody can see it any more.
 struct Retired {
     unseen: Arc<AtomicBool>,
-    _what: RetiredThing,
+    memory: Memory,
     segment: Option<usize>,
-}
-
-enum RetiredThing {
-    Segment { _memory: OpenSegment },
-    Table { _table: Box<Table> },
 }
 
 /// The writer of an index.
@@ -83,33 +81,38 @@ impl IndexWriter {
 
     /// Publishes a new dossier under all its keys.
     pub fn insert(&mut self, dossier: DossierRef<'_>) -> Result<Position, IndexError> {
-        let position = self.write(dossier)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         dossier.keys_into(&mut scratch.bytes, &mut scratch.new_keys);
-        let inserted = scratch.new_keys.iter().try_for_each(|key| self.insert_key(*key, position));
+        let position = self.make_room(scratch.new_keys.len()).and_then(|()| self.write(dossier));
+        let inserted = position.and_then(|position| {
+            let mut keys = scratch.new_keys.iter();
+            keys.try_for_each(|key| self.insert_key(*key, position)).map(|()| position)
+        });
         self.scratch = scratch;
-        inserted.map(|()| position)
+        inserted
     }
 
     /// Publishes a newer version of the dossier at `old`. Keys that only the old one had are taken away at once, so whatever
     /// moves elsewhere must be published there before, and [`IndexWriter::begin_taking_away`] called in between.
     pub fn replace(&mut self, old: Position, dossier: DossierRef<'_>) -> Result<Position, IndexError> {
-        let position = self.write(dossier)?;
         let mut scratch = std::mem::take(&mut self.scratch);
         dossier.keys_into(&mut scratch.bytes, &mut scratch.new_keys);
-        self.dossier(old).keys_into(&mut scratch.bytes, &mut scratch.old_keys);
-        let mut outcome = Ok(());
-        for key in &scratch.new_keys {
-            if !scratch.old_keys.contains(key) || !self.table().swing(*key, old, position) {
-                outcome = outcome.and_then(|()| self.insert_key(*key, position));
+        let position = self.make_room(scratch.new_keys.len()).and_then(|()| self.write(dossier));
+        let replaced = position.and_then(|position| {
+            self.dossier(old).keys_into(&mut scratch.bytes, &mut scratch.old_keys);
+            for key in &scratch.new_keys {
+                if !scratch.old_keys.contains(key) || !self.table().swing(*key, old, position) {
+                    self.insert_key(*key, position)?;
+                }
             }
-        }
-        for key in scratch.old_keys.iter().filter(|key| !scratch.new_keys.contains(key)) {
-            self.take_key_away(*key, old);
-        }
+            for key in scratch.old_keys.iter().filter(|key| !scratch.new_keys.contains(key)) {
+                self.take_key_away(*key, old);
+            }
+            self.drop_words(old);
+            Ok(position)
+        });
         self.scratch = scratch;
-        self.drop_words(old);
-        outcome.map(|()| position)
+        replaced
     }
 
     /// Takes a dossier away.
@@ -209,18 +212,21 @@ impl IndexWriter {
             filler: Filler::default(),
             sealed: Vec::new(),
             inserted: 0,
+            waiting: Vec::with_capacity(2 * WAITING_KEYS_MAX),
             scratch: Scratch::default(),
         }
     }
 
     /// Takes over what a loader filled.
-    pub fn adopt(&mut self, mut loader: Loader) {
+    pub fn adopt(&mut self, mut loader: Loader) -> Result<(), IndexError> {
+        loader.finish()?;
         let last = loader.filler.seal();
-        for sealed in loader.sealed.into_iter().chain(last) {
+        for sealed in std::mem::take(&mut loader.sealed).into_iter().chain(last) {
             self.sealed.insert(sealed.segment.number, sealed);
         }
         self.slots_used += loader.inserted;
         self.slots_live += loader.inserted;
+        Ok(())
     }
 
     fn table(&self) -> &Table {
@@ -240,17 +246,23 @@ impl IndexWriter {
         Ok(filler.write(&shared.arena, dossier.as_bytes(), || free_numbers.pop(), seal)?)
     }
 
-    fn insert_key(&mut self, key: KeyHash, position: Position) -> Result<(), IndexError> {
-        if (self.slots_used + 1) * 100 > self.table().capacity() * LOAD_MAX_PERCENT {
-            self.grow((self.slots_live + 1) * 2)?;
+    /// Grows before a dossier is published, never while it is: a table that grew between two of its keys would lack the others
+    /// for a moment, and a reader would find nobody.
+    fn make_room(&mut self, keys: usize) -> Result<(), IndexError> {
+        if (self.slots_used + keys) * 100 > self.table().capacity() * LOAD_MAX_PERCENT {
+            self.grow((self.slots_live + keys) * 2)?;
         }
+        Ok(())
+    }
+
+    fn insert_key(&mut self, key: KeyHash, position: Position) -> Result<(), IndexError> {
         match self.table().insert(key, position) {
             Inserted::IntoEmpty => {
                 self.slots_used += 1;
                 self.slots_live += 1;
             }
             Inserted::IntoTombstone => self.slots_live += 1,
-            Inserted::Full => return Err(std::io::Error::other("the table is full").into()),
+            Inserted::Full => return Err(IndexError::Full),
         }
         Ok(())
     }
@@ -279,11 +291,10 @@ impl IndexWriter {
         let mut live = 0;
         for position in self.table().positions(KeyKind::Member) {
             self.dossier(position).keys_into(&mut bytes, &mut keys);
-            // A dossier half published has some of its keys in the old table only; its publisher adds the rest to the new one.
-            for key in keys.iter().filter(|key| self.table().holds(**key, position)) {
+            for key in &keys {
                 larger.insert(*key, position);
-                live += 1;
             }
+            live += keys.len();
         }
         self.slots_used = live;
         self.slots_live = live;
@@ -292,39 +303,53 @@ impl IndexWriter {
         // SAFETY: the pointer was the published table, allocated by `Atomic::new` or `Owned::new`, and is published no more; it is
         // dropped only after the epoch has shown that no reader of its time is left.
         let old = unsafe { old.into_owned() }.into_box();
-        self.retire(RetiredThing::Table { _table: old }, None);
+        self.retire(Memory::Table { _table: old }, None);
         Ok(())
     }
 
     fn compact(&mut self, number: usize) -> Result<(), IndexError> {
-        let Some(sealed) = self.sealed.remove(&number) else { return Ok(()) };
+        let Some(mut sealed) = self.sealed.remove(&number) else { return Ok(()) };
         let mut scratch = std::mem::take(&mut self.scratch);
+        let mut outcome = Ok(());
         for position in sealed.segment.positions(&self.shared.arena) {
             // SAFETY: `sealed` keeps the segment mapped until it is retired below.
             let dossier: DossierRef<'_> = unsafe { self.shared.arena.dossier(position) };
             dossier.keys_into(&mut scratch.bytes, &mut scratch.new_keys);
             let is_alive = scratch.new_keys.first().is_some_and(|member| self.table().holds(*member, position));
             if is_alive {
-                let moved = self.write(dossier)?;
-                for key in &scratch.new_keys {
-                    self.table().swing(*key, position, moved);
+                match self.write(dossier) {
+                    Ok(moved) => {
+                        for key in &scratch.new_keys {
+                            self.table().swing(*key, position, moved);
+                        }
+                        sealed.live_words -= dossier.as_bytes().len() / 8;
+                    }
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
+                    }
                 }
             }
         }
         self.scratch = scratch;
-        self.retire(RetiredThing::Segment { _memory: sealed.segment }, Some(number));
+        if outcome.is_err() {
+            // What could not be moved stays where it is, and is read there.
+            self.sealed.insert(number, sealed);
+            return outcome;
+        }
+        self.retire(Memory::Segment { _segment: sealed.segment }, Some(number));
         Ok(())
     }
 
     /// Puts something aside until the epoch says that nobody sees it. The callback only sets a flag: a reader may be the one
     /// that runs it.
-    fn retire(&mut self, what: RetiredThing, segment: Option<usize>) {
+    fn retire(&mut self, memory: Memory, segment: Option<usize>) {
         let unseen = Arc::new(AtomicBool::new(false));
         let flag = unseen.clone();
         let guard = crossbeam_epoch::pin();
         guard.defer(move || flag.store(true, Ordering::Release));
         guard.flush();
-        self.retired.push(Retired { unseen, _what: what, segment });
+        self.retired.push(Retired { unseen, memory, segment });
     }
 
     fn give_back(&mut self) {
@@ -344,6 +369,15 @@ impl IndexWriter {
                 self.free_numbers.push(number);
             }
         }
+    }
+}
+
+impl Drop for IndexWriter {
+    fn drop(&mut self) {
+        let last = self.filler.seal();
+        let segments = self.sealed.drain().map(|(_, sealed)| sealed).chain(last);
+        self.shared.keep(segments.map(|sealed| Memory::Segment { _segment: sealed.segment }));
+        self.shared.keep(self.retired.drain(..).map(|retired| retired.memory));
     }
 }
 
@@ -374,8 +408,13 @@ pub struct Loader {
     filler: Filler,
     sealed: Vec<Sealed>,
     inserted: usize,
+    /// Keys whose slots were asked for and are not yet written.
+    waiting: Vec<(KeyHash, Position)>,
     scratch: Scratch,
 }
+
+/// Keys wait until there are this many, so that the memory's latency is paid once for all of them.
+const WAITING_KEYS_MAX: usize = 128;
 
 impl Loader {
     /// Copies a dossier in, whose bytes must begin on a word only once they are copied: it is validated in its place.
@@ -400,12 +439,41 @@ impl Loader {
         let guard = unsafe { crossbeam_epoch::unprotected() };
         if let Some(table) = self.shared.table(guard) {
             for key in &self.scratch.new_keys {
-                if table.insert(*key, position) == Inserted::Full {
-                    return Err(std::io::Error::other("the table is full").into());
-                }
-                self.inserted += 1;
+                table.prefetch(*key);
+                self.waiting.push((*key, position));
+            }
+            if self.waiting.len() >= WAITING_KEYS_MAX {
+                insert_waiting(table, &mut self.waiting, &mut self.inserted)?;
             }
         }
         Ok(Ok(dossier))
+    }
+
+    /// Writes the keys that still wait; nothing is found under them before.
+    fn finish(&mut self) -> Result<(), IndexError> {
+        // SAFETY: as in `copy`.
+        let guard = unsafe { crossbeam_epoch::unprotected() };
+        match self.shared.table(guard) {
+            Some(table) => insert_waiting(table, &mut self.waiting, &mut self.inserted),
+            None => Ok(()),
+        }
+    }
+}
+
+fn insert_waiting(table: &Table, waiting: &mut Vec<(KeyHash, Position)>, inserted: &mut usize) -> Result<(), IndexError> {
+    for (key, position) in waiting.drain(..) {
+        if table.insert(key, position) == Inserted::Full {
+            return Err(IndexError::Full);
+        }
+        *inserted += 1;
+    }
+    Ok(())
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        let last = self.filler.seal();
+        let segments = self.sealed.drain(..).chain(last);
+        self.shared.keep(segments.map(|sealed| Memory::Segment { _segment: sealed.segment }));
     }
 }

@@ -55,6 +55,12 @@ pub enum LogError {
         /// The sequence needed.
         needed: u64,
     },
+    /// The log has another history than the state that was to go on with it.
+    #[error("the log has another history at sequence {sequence}")]
+    OtherHistory {
+        /// Where the two were compared.
+        sequence: u64,
+    },
     /// A sync failed earlier; nothing more is acknowledged until a restart.
     #[error("the log is poisoned: a sync failed; restart to rewrite its tail")]
     Poisoned,
@@ -90,8 +96,8 @@ pub enum Fault {
     /// The segment belongs to another stream.
     #[error("it belongs to another stream")]
     Stream,
-    /// A segment that should follow is not there.
-    #[error("the segment that should follow is missing")]
+    /// Frames or a segment that should follow are not there.
+    #[error("what should follow is missing")]
     Missing,
     /// The payload is not what its kind says.
     #[error("its payload is not what its kind says")]

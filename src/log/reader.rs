@@ -5,25 +5,29 @@ use std::sync::Arc;
 
 use rkyv::util::AlignedVec;
 
-use super::frame::{self, FRAME_HEAD, FRAME_MAGIC, Frame};
+use super::frame::{self, FRAME_HEAD, FRAME_MAGIC, Frame, FrameKind};
 use super::recovery::{BadFrame, Judgement, judge};
 use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader, StreamId};
-use super::writer::{Chain, LogWriter, POISONED, Position};
+use super::writer::{LogWriter, POISONED, Position, leave_poisoned};
 use super::{Fault, LogError};
 use crate::disk::{Disk, DiskFile, OpenMode};
 
-/// The segments of a log, headers read and checked against each other.
+/// The segments of a log, in order.
 #[derive(Debug)]
 pub struct LogReader {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
+    stream: StreamId,
     segments: Vec<Segment>,
 }
 
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    header: SegmentHeader,
+    /// As its name says it.
+    first_sequence: u64,
+    /// What is wrong with the header, and at which byte, or the header.
+    header: Result<SegmentHeader, (u64, Fault)>,
 }
 
 /// Bytes behind the last good frame that were never acknowledged.
@@ -40,7 +44,7 @@ pub struct TornTail {
 }
 
 /// Where reading ended: behind the last good frame.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ReplayEnd {
     /// The place.
     pub position: Position,
@@ -50,12 +54,15 @@ pub struct ReplayEnd {
     pub offset: u64,
     /// What lies behind, if anything.
     pub torn: Option<TornTail>,
-    /// The chain at the sequence that reading was to begin behind; `None` when the log ends before it.
-    pub chain_at_start: Option<Chain>,
+    /// Corruption among the frames that reading was to begin behind; what follows them was read all the same.
+    pub damage: Option<LogError>,
+    /// Whether the last frame is a mark, or there is none.
+    pub ends_with_a_mark: bool,
 }
 
 impl LogReader {
-    /// Lists and checks the segments; `None` when there is no log.
+    /// Lists the segments and reads their headers; `None` when there is no log. One good header is enough to go on: which of the
+    /// others matter depends on where reading begins.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path) -> Result<Option<LogReader>, LogError> {
         let names = match disk.list(directory) {
             Ok(names) => names,
@@ -68,32 +75,38 @@ impl LogReader {
             let path = directory.join(&name);
             let file = disk.open(&path, OpenMode::Read).map_err(LogError::disk(&path))?;
             let header = read_header(&*file, &path)?;
-            if header.first_sequence != first_sequence {
-                return Err(LogError::Corrupt { path, offset: 32, what: Fault::Sequence });
+            let header = header.and_then(|header| match header.first_sequence {
+                0 => Err((32, Fault::Sequence)),
+                first if first != first_sequence => Err((32, Fault::Sequence)),
+                _ => Ok(header),
+            });
+            segments.push(Segment { path, first_sequence, header });
+        }
+        let Some(first) = segments.first() else { return Ok(None) };
+        let stream = segments.iter().find_map(|segment| segment.header.ok().map(|header| header.stream));
+        let Some(stream) = stream else { return first.header().map(|_| None) };
+        for segment in &mut segments {
+            if segment.header.is_ok_and(|header| header.stream != stream) {
+                segment.header = Err((16, Fault::Stream));
             }
-            segments.push(Segment { path, header });
         }
-        for pair in segments.windows(2) {
-            if let [one, next] = pair
-                && one.header.stream != next.header.stream
-            {
-                return Err(LogError::Corrupt { path: next.path.clone(), offset: 16, what: Fault::Stream });
-            }
-        }
-        if segments.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(LogReader { disk, directory: directory.to_owned(), segments }))
+        Ok(Some(LogReader { disk, directory: directory.to_owned(), stream, segments }))
     }
 
     /// The stream.
-    pub fn stream(&self) -> Option<StreamId> {
-        self.segments.first().map(|segment| segment.header.stream)
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// The sequence of the log's first frame, as the name of its first segment says it.
+    pub fn first_sequence(&self) -> u64 {
+        self.segments.first().map_or(1, |segment| segment.first_sequence)
     }
 
     /// The place before the log's first frame.
-    pub fn beginning(&self) -> Option<Position> {
-        self.segments.first().map(|segment| segment.header.position())
+    pub fn beginning(&self) -> Result<Position, LogError> {
+        let first = self.segments.first().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
+        first.header().map(SegmentHeader::position)
     }
 
     /// The segments, oldest first.
@@ -101,68 +114,75 @@ impl LogReader {
         self.segments.iter().map(|segment| segment.path.as_path())
     }
 
-    /// Reads every frame behind sequence `after`, in order. What `take` says is wrong with a frame's inside is corruption at that
-    /// frame. `store_applied` is the sequence up to which the store vouches for frames.
+    /// Reads every frame behind a place, in order. What `take` says is wrong with a frame's inside is corruption at that frame.
+    /// `store_applied` is the sequence up to which the store vouches for frames.
+    ///
+    /// Frames at or before the place are only passed over: where they cannot be read, reading finds the first one behind it, and
+    /// goes on from the place's own chain.
     pub fn replay(
         &self,
-        after: u64,
+        from: &Position,
         store_applied: u64,
         mut take: impl FnMut(&Frame<'_>) -> Result<(), Fault>,
     ) -> Result<ReplayEnd, LogError> {
-        let first = self.segments.first().map_or(0, |segment| segment.header.first_sequence);
-        if first > after + 1 {
-            return Err(LogError::BeginsTooLate { first, needed: after + 1 });
+        let (first, needed) = (self.first_sequence(), from.sequence + 1);
+        if first > needed {
+            return Err(LogError::BeginsTooLate { first, needed });
         }
-        let start = self.segments.partition_point(|segment| segment.header.first_sequence <= after + 1).saturating_sub(1);
-        let mut chain_at_start = None;
+        let start = self.segments.partition_point(|segment| segment.first_sequence <= needed).saturating_sub(1);
         let mut end: Option<ReplayEnd> = None;
         for (place, segment) in self.segments.iter().enumerate().skip(start) {
             if let Some(end) = &end {
                 continues(end, segment)?;
             }
             let is_last = place + 1 == self.segments.len();
-            end = Some(self.read_segment(segment, is_last, store_applied, &mut |frame, before| {
-                if frame.sequence == after + 1 {
-                    chain_at_start = Some(before);
-                }
-                if frame.sequence > after { take(frame) } else { Ok(()) }
-            })?);
+            let damage = end.and_then(|end| end.damage);
+            let mut read = self.read_segment(segment, is_last, from, store_applied, &mut take)?;
+            read.damage = damage.or(read.damage);
+            end = Some(read);
         }
-        if let Some(end) = &mut end {
-            let at_the_end = (end.position.sequence == after).then_some(end.position.chain);
-            end.chain_at_start = chain_at_start.or(at_the_end);
-        }
-        end.ok_or(LogError::BeginsTooLate { first, needed: after + 1 })
+        end.ok_or(LogError::BeginsTooLate { first, needed })
     }
 
     /// Checks one sealed segment by itself, against the one that follows; the last segment is not sealed.
     pub fn check_sealed(&self, place: usize) -> Result<(), LogError> {
         let Some(segment) = self.segments.get(place) else { return Ok(()) };
-        let end = self.read_segment(segment, false, 0, &mut |_, _| Ok(()))?;
+        let from = segment.header()?.position();
+        let end = self.read_segment(segment, false, &from, 0, &mut |_| Ok(()))?;
         match self.segments.get(place + 1) {
             Some(next) => continues(&end, next),
             None => Ok(()),
         }
     }
 
-    /// Makes the log ready for writing: cuts a torn tail (its bytes kept aside), rewrites the last segment if a sync had failed, and
-    /// removes what a crash left half-begun.
-    pub fn writer_behind(&self, end: &ReplayEnd, now_unix_ms: u64) -> Result<LogWriter, LogError> {
+    /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment, or rewrites
+    /// it if a sync had failed. Comes before reading, so that nothing is handed on that a power failure could still take back.
+    pub fn make_durable(&self) -> Result<(), LogError> {
         for name in self.disk.list(&self.directory).map_err(LogError::disk(&self.directory))? {
             if name.ends_with(".tmp") {
                 let path = self.directory.join(name);
                 self.disk.remove(&path).map_err(LogError::disk(&path))?;
             }
         }
+        let Some(last) = self.segments.last() else { return Ok(()) };
+        let marker = self.directory.join(POISONED);
+        if self.disk.open(&marker, OpenMode::Read).is_ok() {
+            self.rewrite(&last.path)?;
+            return self.disk.remove(&marker).map_err(LogError::disk(&marker));
+        }
+        let mut file = self.disk.open(&last.path, OpenMode::Append).map_err(LogError::disk(&last.path))?;
+        file.sync().map_err(|source| {
+            leave_poisoned(&*self.disk, &self.directory);
+            LogError::Disk { path: last.path.clone(), source }
+        })
+    }
+
+    /// Makes the log ready for writing behind what was read; a torn tail is cut, and its bytes kept aside.
+    pub fn writer_behind(&self, end: &ReplayEnd, now_unix_ms: u64) -> Result<LogWriter, LogError> {
         if let Some(torn) = &end.torn {
             self.cut(torn, now_unix_ms)?;
         }
-        let marker = self.directory.join(POISONED);
-        if self.disk.open(&marker, OpenMode::Read).is_ok() {
-            self.rewrite(&end.segment, end.offset)?;
-            self.disk.remove(&marker).map_err(LogError::disk(&marker))?;
-        }
-        LogWriter::resume(self.disk.clone(), &self.directory, &end.segment, end.offset, end.position)
+        LogWriter::resume(self.disk.clone(), &self.directory, end)
     }
 
     fn cut(&self, torn: &TornTail, now_unix_ms: u64) -> Result<(), LogError> {
@@ -173,14 +193,15 @@ impl LogReader {
         let aside = self.directory.join(format!("torn-{:020}-{now_unix_ms}.bin", torn.sequence));
         let mut kept = self.disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
         kept.append(&bytes).and_then(|()| kept.sync()).map_err(LogError::disk(&aside))?;
-        file.cut(torn.offset).and_then(|()| file.sync()).map_err(LogError::disk(path))?;
-        self.disk.sync_directory(&self.directory).map_err(LogError::disk(&self.directory))
+        self.disk.sync_directory(&self.directory).map_err(LogError::disk(&self.directory))?;
+        file.cut(torn.offset).and_then(|()| file.sync()).map_err(LogError::disk(path))
     }
 
     /// After a failed sync the system may hold bytes as clean that never reached the disk; only writing them anew helps.
-    fn rewrite(&self, path: &Path, length: u64) -> Result<(), LogError> {
+    fn rewrite(&self, path: &Path) -> Result<(), LogError> {
         let aside = path.with_extension("seg.tmp");
         let old = self.disk.open(path, OpenMode::Read).map_err(LogError::disk(path))?;
+        let length = old.length().map_err(LogError::disk(path))?;
         let mut new = self.disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
         let mut offset = 0;
         while offset < length {
@@ -199,48 +220,87 @@ impl LogReader {
         &self,
         segment: &Segment,
         is_last: bool,
+        from: &Position,
         store_applied: u64,
-        take: &mut dyn FnMut(&Frame<'_>, Chain) -> Result<(), Fault>,
+        take: &mut dyn FnMut(&Frame<'_>) -> Result<(), Fault>,
     ) -> Result<ReplayEnd, LogError> {
         let path = &segment.path;
         let file = self.disk.open(path, OpenMode::Read).map_err(LogError::disk(path))?;
         let length = file.length().map_err(LogError::disk(path))?;
-        let mut position = segment.header.position();
-        let mut offset = SEGMENT_HEAD as u64;
+        let mut end = ReplayEnd {
+            position: *from,
+            segment: path.clone(),
+            offset: SEGMENT_HEAD as u64,
+            torn: None,
+            damage: None,
+            ends_with_a_mark: true,
+        };
+        match segment.header() {
+            Ok(header) => end.position = header.position(),
+            Err(error) if segment.first_sequence > from.sequence => return Err(error),
+            Err(error) => pass_over(&*file, &mut end, length, from, error)?,
+        }
         let mut buffer: AlignedVec<16> = AlignedVec::new();
-        while offset < length {
-            let read = read_frame(&*file, path, offset, length, &mut buffer)?;
-            let outcome =
-                read.and_then(|frame| if frame.sequence != position.sequence + 1 { Err(Fault::Sequence) } else { Ok(frame) });
-            match outcome {
+        while end.offset < length {
+            if end.position.sequence == from.sequence && end.position.chain != from.chain {
+                return Err(LogError::OtherHistory { sequence: from.sequence });
+            }
+            let read = read_frame(&*file, path, end.offset, length, &mut buffer)?;
+            let follows =
+                read.and_then(|frame| if frame.sequence == end.position.sequence + 1 { Ok(frame) } else { Err(Fault::Sequence) });
+            match follows {
                 Ok(frame) => {
-                    let taken = take(&frame, position.chain);
-                    taken.map_err(|what| LogError::Corrupt { path: path.clone(), offset, what })?;
-                    position = Position {
-                        sequence: frame.sequence,
-                        chain: position.chain.after(frame.bytes),
-                        state_checksum: frame.state_checksum,
-                        ..position
-                    };
-                    offset += frame.bytes.len() as u64;
+                    if frame.sequence > from.sequence {
+                        let taken = take(&frame);
+                        taken.map_err(|what| LogError::Corrupt { path: path.clone(), offset: end.offset, what })?;
+                    }
+                    end.pass(&frame);
                 }
                 Err(what) => {
-                    let sequence = position.sequence + 1;
+                    let sequence = end.position.sequence + 1;
                     let bad = BadFrame {
                         in_last_segment: is_last,
-                        was_durable: is_last && any_frame_vouches(&*file, path, offset, length, sequence)?,
+                        was_durable: is_last && any_frame_vouches(&*file, path, end.offset, length, sequence)?,
                         store_applied: store_applied >= sequence,
-                        second_read_agrees: second_read_agrees(&*file, path, offset, length)?,
+                        second_read_agrees: second_read_agrees(&*file, path, end.offset, length)?,
                     };
-                    if judge(bad) == Judgement::Corrupt {
-                        return Err(LogError::Corrupt { path: path.clone(), offset, what });
+                    let offset = end.offset;
+                    let corrupt = LogError::Corrupt { path: path.clone(), offset, what };
+                    match judge(bad) {
+                        Judgement::TornTail => {
+                            end.torn = Some(TornTail { path: path.clone(), offset, length: length - offset, sequence });
+                            return Ok(end);
+                        }
+                        Judgement::Corrupt if sequence > from.sequence => return Err(corrupt),
+                        Judgement::Corrupt => pass_over(&*file, &mut end, length, from, corrupt)?,
                     }
-                    let torn = TornTail { path: path.clone(), offset, length: length - offset, sequence };
-                    return Ok(ReplayEnd { position, segment: path.clone(), offset, torn: Some(torn), chain_at_start: None });
                 }
             }
         }
-        Ok(ReplayEnd { position, segment: path.clone(), offset, torn: None, chain_at_start: None })
+        if end.position.sequence == from.sequence && end.position.chain != from.chain {
+            return Err(LogError::OtherHistory { sequence: from.sequence });
+        }
+        Ok(end)
+    }
+}
+
+impl ReplayEnd {
+    fn pass(&mut self, frame: &Frame<'_>) {
+        self.position = Position {
+            sequence: frame.sequence,
+            chain: self.position.chain.after(frame.bytes),
+            state_checksum: frame.state_checksum,
+            ..self.position
+        };
+        self.offset += frame.bytes.len() as u64;
+        self.ends_with_a_mark = frame.kind == FrameKind::Mark;
+    }
+}
+
+impl Segment {
+    fn header(&self) -> Result<&SegmentHeader, LogError> {
+        let corrupt = |(offset, what): &(u64, Fault)| LogError::Corrupt { path: self.path.clone(), offset: *offset, what: *what };
+        self.header.as_ref().map_err(corrupt)
     }
 }
 
@@ -255,29 +315,42 @@ impl SegmentHeader {
     }
 }
 
+/// Passes over frames at or before `from` that cannot be read, to the frame behind it, or to the segment's end where that begins
+/// the next one.
+fn pass_over(file: &dyn DiskFile, end: &mut ReplayEnd, length: u64, from: &Position, damage: LogError) -> Result<(), LogError> {
+    let rest = read_rest(file, &end.segment, end.offset, length)?;
+    let next = valid_frames(&rest).find(|(_, frame)| frame.sequence == from.sequence + 1);
+    end.offset = next.map_or(length, |(at, _)| end.offset + at as u64);
+    end.position = *from;
+    end.damage = Some(damage);
+    Ok(())
+}
+
 /// A segment must begin where the one before ended; the first byte that is wrong is in its header.
 fn continues(end: &ReplayEnd, next: &Segment) -> Result<(), LogError> {
-    if next.header.first_sequence != end.position.sequence + 1 {
+    if next.first_sequence != end.position.sequence + 1 {
         return Err(LogError::Corrupt { path: end.segment.clone(), offset: end.offset, what: Fault::Missing });
     }
-    if next.header.chain != end.position.chain {
+    if next.header()?.chain != end.position.chain {
         return Err(LogError::Corrupt { path: next.path.clone(), offset: 48, what: Fault::Chain });
     }
     Ok(())
 }
 
-fn read_header(file: &dyn DiskFile, path: &Path) -> Result<SegmentHeader, LogError> {
+/// The outer error is the disk's, or says that a later version wrote it; the inner one says what is wrong, and at which byte.
+fn read_header(file: &dyn DiskFile, path: &Path) -> Result<Result<SegmentHeader, (u64, Fault)>, LogError> {
     let mut bytes = [0; SEGMENT_HEAD];
-    let length = file.length().map_err(LogError::disk(path))?;
-    let corrupt = |what| LogError::Corrupt { path: path.to_owned(), offset: 0, what };
-    if length < SEGMENT_HEAD as u64 {
-        return Err(corrupt(Fault::Short));
+    if file.length().map_err(LogError::disk(path))? < SEGMENT_HEAD as u64 {
+        return Ok(Err((0, Fault::Short)));
     }
     file.read_exact_at(&mut bytes, 0).map_err(LogError::disk(path))?;
-    SegmentHeader::decode(&bytes).map_err(|error| match error {
-        HeaderError::Faulty(what) => corrupt(what),
-        HeaderError::Newer(found) => LogError::NewerFormat { path: path.to_owned(), found, known: segment::FORMAT_VERSION },
-    })
+    match SegmentHeader::decode(&bytes) {
+        Ok(header) => Ok(Ok(header)),
+        Err(HeaderError::Faulty(what)) => Ok(Err((0, what))),
+        Err(HeaderError::Newer(found)) => {
+            Err(LogError::NewerFormat { path: path.to_owned(), found, known: segment::FORMAT_VERSION })
+        }
+    }
 }
 
 /// Reads the frame at an offset into `buffer`. The outer error is the disk's, the inner one the frame's.
@@ -308,13 +381,15 @@ fn read_frame<'b>(
 /// Whether any valid frame behind a bad one says that sequence `sequence` was durable.
 fn any_frame_vouches(file: &dyn DiskFile, path: &Path, offset: u64, length: u64, sequence: u64) -> Result<bool, LogError> {
     let rest = read_rest(file, path, offset, length)?;
-    for start in (8..rest.len()).step_by(8) {
-        let Some(candidate) = rest.get(start..) else { break };
-        if candidate.starts_with(&FRAME_MAGIC) && frame::decode(candidate).is_ok_and(|frame| frame.durable_through >= sequence) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    Ok(valid_frames(&rest).any(|(at, frame)| at > 0 && frame.durable_through >= sequence))
+}
+
+/// Every valid frame in bytes of which nothing else is known, with its offset.
+fn valid_frames(bytes: &[u8]) -> impl Iterator<Item = (usize, Frame<'_>)> {
+    (0..bytes.len()).step_by(8).filter_map(|at| {
+        let candidate = bytes.get(at..).filter(|candidate| candidate.starts_with(&FRAME_MAGIC))?;
+        frame::decode(candidate).ok().map(|frame| (at, frame))
+    })
 }
 
 fn second_read_agrees(file: &dyn DiskFile, path: &Path, offset: u64, length: u64) -> Result<bool, LogError> {

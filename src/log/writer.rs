@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::frame::{Frame, FrameKind, PAYLOAD_BYTES_MAX};
 use super::segment::{self, SEGMENT_HEAD, SegmentHeader, StreamId};
-use super::{LogError, SEGMENT_BYTES_MAX};
+use super::{LogError, ReplayEnd, SEGMENT_BYTES_MAX};
 use crate::disk::{Disk, DiskFile, OpenMode};
 
 /// The BLAKE3 chain over all frames of a stream.
@@ -56,7 +56,8 @@ pub struct LogWriter {
     length: u64,
     position: Position,
     durable_through: u64,
-    last_kind: Option<FrameKind>,
+    ends_with_a_mark: bool,
+    segment_bytes_max: u64,
     poisoned: bool,
     buffer: Vec<u8>,
 }
@@ -65,6 +66,10 @@ impl LogWriter {
     /// Begins a log in an empty directory.
     pub fn begin(disk: Arc<dyn Disk>, directory: &Path, at: Position, time_unix_ms: u64) -> Result<LogWriter, LogError> {
         disk.create_directory(directory).map_err(LogError::disk(directory))?;
+        if let Some(above) = directory.parent() {
+            // A durable segment in a directory that is not itself durable would be lost with it.
+            disk.sync_directory(above).map_err(LogError::disk(above))?;
+        }
         let (file, path) = begin_segment(&*disk, directory, at, time_unix_ms)?;
         Ok(LogWriter {
             disk,
@@ -74,34 +79,36 @@ impl LogWriter {
             length: SEGMENT_HEAD as u64,
             position: at,
             durable_through: at.sequence,
-            last_kind: None,
+            ends_with_a_mark: true,
+            segment_bytes_max: SEGMENT_BYTES_MAX,
             poisoned: false,
             buffer: Vec::new(),
         })
     }
 
-    /// Goes on behind the last frame of the last segment, which is synced before it is believed.
-    pub fn resume(
-        disk: Arc<dyn Disk>,
-        directory: &Path,
-        segment: &Path,
-        length: u64,
-        at: Position,
-    ) -> Result<LogWriter, LogError> {
-        let mut file = disk.open(segment, OpenMode::Append).map_err(LogError::disk(segment))?;
-        file.sync().map_err(LogError::disk(segment))?;
+    /// Goes on where reading ended; [`super::LogReader::make_durable`] synced what was read.
+    pub(super) fn resume(disk: Arc<dyn Disk>, directory: &Path, end: &ReplayEnd) -> Result<LogWriter, LogError> {
+        let file = disk.open(&end.segment, OpenMode::Append).map_err(LogError::disk(&end.segment))?;
         Ok(LogWriter {
             disk,
             directory: directory.to_owned(),
             file,
-            path: segment.to_owned(),
-            length,
-            position: at,
-            durable_through: at.sequence,
-            last_kind: None,
+            path: end.segment.clone(),
+            length: end.offset,
+            position: end.position,
+            durable_through: end.position.sequence,
+            ends_with_a_mark: end.ends_with_a_mark,
+            segment_bytes_max: SEGMENT_BYTES_MAX,
             poisoned: false,
             buffer: Vec::new(),
         })
+    }
+
+    /// The same with smaller segments than [`SEGMENT_BYTES_MAX`].
+    #[must_use]
+    pub fn with_segment_bytes_max(mut self, bytes: u64) -> LogWriter {
+        self.segment_bytes_max = bytes;
+        self
     }
 
     /// Appends a frame, unsynced; returns its sequence. `state_checksum` is the whole checksum of the state after it.
@@ -116,7 +123,7 @@ impl LogWriter {
         let durable_through = self.durable_through;
         self.buffer.clear();
         Frame { kind, sequence, durable_through, time_unix_ms, state_checksum, payload, bytes: &[] }.encode(&mut self.buffer);
-        if self.length + self.buffer.len() as u64 > SEGMENT_BYTES_MAX && self.length > SEGMENT_HEAD as u64 {
+        if self.length + self.buffer.len() as u64 > self.segment_bytes_max && self.length > SEGMENT_HEAD as u64 {
             self.roll(time_unix_ms)?;
         }
         if let Err(source) = self.file.append(&self.buffer) {
@@ -126,7 +133,7 @@ impl LogWriter {
         self.length += self.buffer.len() as u64;
         let chain = self.position.chain.after(&self.buffer);
         self.position = Position { sequence, chain, state_checksum, ..self.position };
-        self.last_kind = Some(kind);
+        self.ends_with_a_mark = kind == FrameKind::Mark;
         Ok(sequence)
     }
 
@@ -156,9 +163,9 @@ impl LogWriter {
         self.durable_through
     }
 
-    /// Whether the last frame is a mark, or nothing was appended since the log was opened.
+    /// Whether the last frame is a mark, or there is none yet.
     pub fn ends_with_a_mark(&self) -> bool {
-        self.last_kind.is_none_or(|kind| kind == FrameKind::Mark)
+        self.ends_with_a_mark
     }
 
     /// Whether a sync failed.
@@ -168,11 +175,22 @@ impl LogWriter {
 
     fn roll(&mut self, time_unix_ms: u64) -> Result<(), LogError> {
         self.sync()?;
-        let (file, path) = begin_segment(&*self.disk, &self.directory, self.position, time_unix_ms)?;
-        self.file = file;
-        self.path = path;
-        self.length = SEGMENT_HEAD as u64;
-        Ok(())
+        match begin_segment(&*self.disk, &self.directory, self.position, time_unix_ms) {
+            Ok((file, path)) => {
+                self.file = file;
+                self.path = path;
+                self.length = SEGMENT_HEAD as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // A segment that got its name begins with the next frame: no frame may come to lie in the one before any more.
+                let begun = self.directory.join(segment::file_name(self.position.sequence + 1));
+                if self.disk.open(&begun, OpenMode::Read).is_ok() {
+                    self.poison();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// A write that failed may have left a part of the frame behind. It is cut off, so that the next frame does not come to lie
@@ -185,16 +203,20 @@ impl LogWriter {
 
     fn poison(&mut self) {
         self.poisoned = true;
-        let marker = self.directory.join(POISONED);
-        let written = self.disk.open(&marker, OpenMode::Replace).and_then(|mut file| file.sync());
-        if let Err(error) = written {
-            tracing::error!(%error, "the log is poisoned, and the marker for the next start could not be written");
-        }
+        leave_poisoned(&*self.disk, &self.directory);
     }
 }
 
 /// The marker of a failed sync.
 pub(super) const POISONED: &str = "POISONED";
+
+/// Leaves the marker of a failed sync for the next start.
+pub(super) fn leave_poisoned(disk: &dyn Disk, directory: &Path) {
+    let written = disk.open(&directory.join(POISONED), OpenMode::Replace).and_then(|mut file| file.sync());
+    if let Err(error) = written {
+        tracing::error!(%error, "the log is poisoned, and the marker for the next start could not be written");
+    }
+}
 
 /// Writes a new segment's header aside, syncs it, and only then gives it its name: a segment that exists has a whole header.
 fn begin_segment(

@@ -22,6 +22,9 @@ pub struct FeedHistory {
     pub rejects: u64,
 }
 
+/// The horizon of a stream that has none yet: before every day.
+pub(super) const NO_HORIZON: Day = Day::from_packed_trusted(18_680_101);
+
 /// Masters and feeds at one point of the log.
 #[derive(Clone, Debug)]
 pub struct Ledger {

@@ -1,9 +1,12 @@
 //! Filling the index at a start: from the store on both cores, or from a snapshot.
 
 use super::RegistryError;
+use super::ledger::Ledger;
 use super::plan::content_of;
 use super::tally::Tally;
-use crate::index::{IndexWriter, Loader};
+use crate::index::{IndexError, IndexWriter, Loader};
+use crate::log::FrameKind;
+use crate::record::payload::{FeedRecord, MasterPiece};
 use crate::record::{DossierRef, RecordError};
 use crate::store::{Store, StoreError, StoreMeta};
 
@@ -40,7 +43,8 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
         let mut handles = Vec::new();
         for part in 0..threads {
             let loader = index.loader();
-            let numbers = part * step..((part + 1) * step).min(meta.next_number);
+            let end = ((part + 1) * step).min(meta.next_number);
+            let numbers = (part * step).min(end)..end;
             let store = store.clone();
             handles.push(scope.spawn(move || load_part(&store, loader, numbers)));
         }
@@ -54,7 +58,7 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
     for part in parts {
         match part {
             Ok((loader, part)) => {
-                index.adopt(loader);
+                index.adopt(loader).map_err(RegistryError::from)?;
                 loaded.tally.merge(part.tally);
                 loaded.dossiers += part.dossiers;
             }
@@ -67,6 +71,33 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
     }
 }
 
+/// Works in the store's ledger, as far as the store stands.
+pub(super) fn ledger_from_store(store: &Store, meta: &StoreMeta) -> Result<Ledger, String> {
+    let mut ledger = Ledger::empty(meta.horizon);
+    let mut failed = None;
+    let scanned = store.scan_ledger(|sequence, kind, time_unix_ms, payload| {
+        // The ledger may be ahead of the dossiers; what is ahead is replayed.
+        if sequence > meta.position.sequence {
+            return Ok(());
+        }
+        let taken = match FrameKind::from_byte(kind) {
+            Some(FrameKind::Master) => MasterPiece::read(payload)
+                .map_err(|error| error.to_string())
+                .and_then(|piece| ledger.take_master(sequence, &piece).map(|_| ()).map_err(|error| error.to_string())),
+            Some(FrameKind::Feed) => FeedRecord::read(payload)
+                .map(|feed| ledger.take_feed(sequence, time_unix_ms, &feed))
+                .map_err(|error| error.to_string()),
+            _ => Err("an entry of an unknown kind".to_owned()),
+        };
+        if let Err(error) = taken {
+            failed = Some(error);
+        }
+        Ok(())
+    });
+    scanned.map_err(|error| error.to_string())?;
+    failed.map_or(Ok(ledger), Err)
+}
+
 fn load_part(store: &Store, loader: Loader, numbers: std::ops::Range<u64>) -> Result<(Loader, Loaded), LoadError> {
     let mut filling = Filling { loader, loaded: Loaded::default(), scratch: Vec::new() };
     let mut failed = None;
@@ -76,11 +107,15 @@ fn load_part(store: &Store, loader: Loader, numbers: std::ops::Range<u64>) -> Re
             Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
             Err(error) => {
                 let text = error.to_string();
-                failed = Some(error);
+                failed = Some(match error {
+                    // More keys than the store itself speaks of: it is not what it says.
+                    RegistryError::Index(IndexError::Full) => LoadError::Damaged(text.clone()),
+                    error => error.into(),
+                });
                 Err(StoreError::Engine(text))
             }
         })
-        .map_err(|error| failed.take().map_or(LoadError::from(error), LoadError::from))?;
+        .map_err(|error| failed.take().unwrap_or(LoadError::from(error)))?;
     Ok((filling.loader, filling.loaded))
 }
 

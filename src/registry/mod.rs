@@ -261,7 +261,10 @@ impl Registry {
 
     fn writer(&self) -> MutexGuard<'_, writer::Writer> {
         // A panic while writing poisons the lock; what was published stands, and the log decides at the next start.
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.writer.lock().unwrap_or_else(|poisoned| {
+            self.troubles.raise(Trouble::MemoryBehind, "registering was interrupted by a fault of the program".to_owned());
+            PoisonError::into_inner(poisoned)
+        })
     }
 }
 

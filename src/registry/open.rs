@@ -10,20 +10,20 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::ledger::Ledger;
+use super::ledger::NO_HORIZON;
 use super::load::{self, LoadError};
-use super::recovery::{LogFacts, Start, StoreFacts, decide};
+use super::recovery::{BaseFacts, LogFacts, Start, StoreFacts, decide};
 use super::snapshot::SnapshotReader;
 use super::tally::Tally;
 use super::troubles::{Trouble, Troubles};
 use super::view::{View, today_in_japan};
-use super::write_behind::WriteBehind;
+use super::write_behind::{Filling, WriteBehind};
 use super::writer::{Figures, ReplayError, Writer};
 use super::{Reader, Registry, RegistryError, base, horizon_on};
 use crate::disk::{Disk, RealDisk};
 use crate::domain::masters::{MasterKind, built_in};
 use crate::index::{self, IndexOptions};
-use crate::log::{Chain, Fault, FrameKind, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
-use crate::record::payload::{FeedRecord, MasterPiece};
+use crate::log::{Chain, Fault, LogError, LogReader, LogWriter, Position, ReplayEnd, SEGMENT_BYTES_MAX, StreamId};
 use crate::store::{Store, StoreMeta};
 
 /// How a registry is opened.
@@ -35,12 +35,22 @@ pub struct OpenOptions {
     pub data_age_max_s: Option<u64>,
     /// How the index takes its memory.
     pub index: IndexOptions,
+    /// A segment of the log is sealed when the next frame would make it larger than this.
+    pub segment_bytes_max: u64,
+    /// The door to the log's files.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl OpenOptions {
     /// The defaults at a time.
     pub fn at(now_unix_ms: u64) -> OpenOptions {
-        OpenOptions { now_unix_ms, data_age_max_s: None, index: IndexOptions::default() }
+        OpenOptions {
+            now_unix_ms,
+            data_age_max_s: None,
+            index: IndexOptions::default(),
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            disk: Arc::new(RealDisk),
+        }
     }
 }
 
@@ -62,10 +72,14 @@ impl DirectoryLock {
         let opened = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = opened.map_err(fail(&path))?;
         let mode = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-        if rustix::fs::flock(&file, mode).is_err() {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner);
-            return Err(RegistryError::InUse { path: directory.to_owned(), owner: owner.trim().to_owned() });
+        match rustix::fs::flock(&file, mode) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                let _ = file.read_to_string(&mut owner);
+                return Err(RegistryError::InUse { path: directory.to_owned(), owner: owner.trim().to_owned() });
+            }
+            Err(error) => return Err(fail(&path)(error.into())),
         }
         let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(fail(&path))?;
@@ -85,7 +99,7 @@ struct Opening<'o> {
 pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
     let lock = DirectoryLock::take(directory)?;
     let opening =
-        Opening { directory, options, disk: Arc::new(RealDisk), troubles: Arc::new(Troubles::default()), notes: Vec::new() };
+        Opening { directory, options, disk: options.disk.clone(), troubles: Arc::new(Troubles::default()), notes: Vec::new() };
     opening.run(lock)
 }
 
@@ -97,20 +111,23 @@ impl Opening<'_> {
             Err(error @ LogError::Disk { .. }) => return Err(error.into()),
             Err(error) => (None, Some(error)),
         };
-        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
+        let mut store = self.open_store(log.as_ref().map(LogReader::stream));
         loop {
             let log_facts = match (&log, &log_error) {
                 (_, Some(LogError::NewerFormat { .. })) => LogFacts::Newer,
                 (_, Some(_)) => LogFacts::Damaged,
                 (None, None) => LogFacts::None,
-                (Some(log), None) => {
-                    LogFacts::Readable { first_sequence: log.beginning().map_or(1, |position| position.sequence + 1) }
-                }
+                (Some(log), None) => LogFacts::Readable { first_sequence: log.first_sequence() },
             };
-            let base = SnapshotReader::open(&base::path(self.directory)).ok();
-            let base_sequence = base.as_ref().map(|base| base.header().position.sequence);
-            let start = decide(log_facts, store.facts(), base_sequence);
-            tracing::debug!(?log_facts, store = ?store.facts(), ?start, "deciding how to start");
+            let base_path = base::path(self.directory);
+            let base = SnapshotReader::open(&base_path).ok();
+            let base_facts = match &base {
+                Some(base) => BaseFacts::At { sequence: base.header().position.sequence },
+                None if base_path.exists() => BaseFacts::Damaged,
+                None => BaseFacts::None,
+            };
+            let start = decide(log_facts, store.facts(), base_facts);
+            tracing::debug!(?log_facts, store = ?store.facts(), ?base_facts, ?start, "deciding how to start");
             let outcome = match (start, &log, store) {
                 (Start::NewStream, _, found) => self.new_stream(found.into_store()).map(Some),
                 (Start::FromStore, Some(log), FoundStore::Good { store, meta }) => self.start_from_store(log, store, &meta),
@@ -145,7 +162,11 @@ impl Opening<'_> {
                 FoundStore::Good { store, meta: Box::new(meta) }
             }
             Ok((_, Some(_))) => FoundStore::Damaged("it belongs to another stream".to_owned()),
-            Ok((store, None)) => FoundStore::Empty(store),
+            Ok((store, None)) => match store.is_empty() {
+                Ok(true) => FoundStore::Empty(store),
+                Ok(false) => FoundStore::Damaged("filling it was never finished".to_owned()),
+                Err(error) => FoundStore::Damaged(error.to_string()),
+            },
             Err(error) => FoundStore::Damaged(error.to_string()),
         }
     }
@@ -160,28 +181,45 @@ impl Opening<'_> {
         let position = Position { stream, sequence: 0, chain: Chain::beginning(stream, None), state_checksum: 0 };
         let now = self.options.now_unix_ms;
         let mut writer = self.empty_writer(position)?;
-        writer.log = Some(LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?);
-        self.attach(&mut writer, store)?;
-        for kind in MasterKind::ALL {
-            writer.set_master(kind, &built_in(kind), now)?;
-        }
-        writer.prune(horizon_on(today_in_japan(now / 1000)), now)?;
+        let log = LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?;
+        writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
+        let store = store.map_or_else(|| Store::open(&self.store_path()), Ok)?;
+        self.attach(&mut writer, store, Filling::InPlace)?;
+        self.begin_stream(&mut writer)?;
         Ok(writer)
+    }
+
+    /// Writes what every stream begins with, as far as it is not there: a crash may have come in between.
+    fn begin_stream(&self, writer: &mut Writer) -> Result<(), RegistryError> {
+        let now = self.options.now_unix_ms;
+        for kind in MasterKind::ALL {
+            if writer.ledger.text(kind).is_none() {
+                writer.set_master(kind, &built_in(kind), now)?;
+            }
+        }
+        if writer.ledger.horizon == NO_HORIZON {
+            writer.prune(horizon_on(today_in_japan(now / 1000)), now)?;
+        }
+        Ok(())
     }
 
     /// Loads the store and replays the log behind it; `None` when the store fails its judgement.
     fn start_from_store(&mut self, log: &LogReader, store: Store, meta: &StoreMeta) -> Result<Option<Writer>, RegistryError> {
         let Some(mut writer) = self.load_store(&store, meta)? else { return Ok(None) };
         let applied = meta.position.sequence;
-        self.attach(&mut writer, Some(store))?;
-        match self.replay(log, &mut writer, applied) {
+        self.attach(&mut writer, store, Filling::InPlace)?;
+        match self.replay(log, &mut writer) {
             Ok(end) if end.position.sequence < applied => {
                 let detail = format!("the log ends at sequence {}, the store stands at {applied}", end.position.sequence);
                 self.troubles.raise(Trouble::LogLost, detail);
                 writer.behind = None;
             }
-            Ok(end) if end.chain_at_start.is_some_and(|chain| chain != meta.position.chain) => return Ok(None),
+            Ok(ReplayEnd { damage: Some(damage), .. }) => {
+                self.troubles.raise(Trouble::LogCorrupt, damage.to_string());
+                writer.behind = None;
+            }
             Ok(end) => self.go_on(log, &mut writer, &end)?,
+            Err(LogError::OtherHistory { .. }) => return Ok(None),
             Err(error @ LogError::Corrupt { .. }) => {
                 self.troubles.raise(Trouble::LogCorrupt, error.to_string());
                 writer.behind = None;
@@ -192,11 +230,10 @@ impl Opening<'_> {
     }
 
     fn start_from_log(&mut self, log: &LogReader, found: FoundStore) -> Result<Writer, RegistryError> {
-        let beginning = log.beginning().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
-        let mut writer = self.empty_writer(beginning)?;
+        let mut writer = self.empty_writer(self.verified(log.beginning())?)?;
         let store = self.fresh_store(found)?;
-        self.attach(&mut writer, Some(store))?;
-        self.rebuild(log, writer, 0)
+        self.attach(&mut writer, store, Filling::Anew)?;
+        self.rebuild(log, writer)
     }
 
     fn start_from_base(
@@ -205,29 +242,33 @@ impl Opening<'_> {
         base: Option<SnapshotReader>,
         found: FoundStore,
     ) -> Result<Writer, RegistryError> {
-        let beginning = log.beginning().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
+        let beginning = self.verified(log.beginning())?;
         let mut writer = self.empty_writer(beginning)?;
         let store = self.fresh_store(found)?;
         if let Some(base) = base {
-            base.load(&mut writer, &store, beginning)?;
+            base.load(&mut writer, Some(&store), beginning)?;
         }
-        let applied = writer.position.sequence;
-        self.attach(&mut writer, Some(store))?;
-        self.rebuild(log, writer, applied)
+        self.attach(&mut writer, store, Filling::Anew)?;
+        self.rebuild(log, writer)
     }
 
-    /// A rebuild goes as far as the log can be believed.
-    fn rebuild(&mut self, log: &LogReader, mut writer: Writer, after: u64) -> Result<Writer, RegistryError> {
-        match self.replay(log, &mut writer, after) {
-            Ok(end) => {
-                self.go_on(log, &mut writer, &end)?;
-                Ok(writer)
+    /// A rebuild needs the whole log. The store says nothing of itself before it is as far.
+    fn rebuild(&mut self, log: &LogReader, mut writer: Writer) -> Result<Writer, RegistryError> {
+        let replayed = self.replay(log, &mut writer);
+        let end = self.verified(replayed)?;
+        writer.store_is_filled(self.options.now_unix_ms);
+        self.go_on(log, &mut writer, &end)?;
+        Ok(writer)
+    }
+
+    /// What is corrupt cannot be rebuilt from.
+    fn verified<T>(&self, read: Result<T, LogError>) -> Result<T, RegistryError> {
+        read.map_err(|error| match error {
+            error @ (LogError::Corrupt { .. } | LogError::OtherHistory { .. }) => {
+                RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail: error.to_string() }
             }
-            Err(error @ LogError::Corrupt { .. }) => {
-                Err(RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail: error.to_string() })
-            }
-            Err(error) => Err(error.into()),
-        }
+            error => error.into(),
+        })
     }
 
     fn store_only(
@@ -260,7 +301,7 @@ impl Opening<'_> {
             }
             Err(LoadError::Registry(error)) => return Err(error),
         };
-        let ledger = match self.load_ledger(store, meta) {
+        let ledger = match load::ledger_from_store(store, meta) {
             Ok(ledger) => ledger,
             Err(detail) => {
                 tracing::warn!(detail, "the store is damaged");
@@ -272,46 +313,27 @@ impl Opening<'_> {
         writer.dossiers = loaded.dossiers;
         writer.next_number = meta.next_number;
         writer.history_checksum = meta.history_checksum;
+        writer.history_entries = meta.history_entries;
         writer.data_unix_ms = meta.data_unix_ms;
         let adds_up = writer.checksum() == meta.checksum
             && writer.total() == meta.position.state_checksum
             && writer.dossiers == meta.dossiers
             && writer.tally.rows == meta.rows;
+        if !adds_up {
+            return Ok(None);
+        }
         let seconds = began.elapsed().as_secs_f64();
         self.notes.push(format!("loaded {} recipients from the store in {seconds:.1} s", loaded.dossiers));
-        Ok(adds_up.then_some(writer))
+        Ok(Some(writer))
     }
 
-    fn load_ledger(&self, store: &Store, meta: &StoreMeta) -> Result<Ledger, String> {
-        let mut ledger = Ledger::empty(meta.horizon);
-        let mut failed = None;
-        let scanned = store.scan_ledger(|sequence, kind, time_unix_ms, payload| {
-            // The ledger may be ahead of the dossiers; what is ahead is replayed.
-            if sequence > meta.position.sequence {
-                return Ok(());
-            }
-            let taken = match FrameKind::from_byte(kind) {
-                Some(FrameKind::Master) => MasterPiece::read(payload)
-                    .map_err(|error| error.to_string())
-                    .and_then(|piece| ledger.take_master(sequence, &piece).map(|_| ()).map_err(|error| error.to_string())),
-                Some(FrameKind::Feed) => FeedRecord::read(payload)
-                    .map(|feed| ledger.take_feed(sequence, time_unix_ms, &feed))
-                    .map_err(|error| error.to_string()),
-                _ => Err("an entry of an unknown kind".to_owned()),
-            };
-            if let Err(error) = taken {
-                failed = Some(error);
-            }
-            Ok(())
-        });
-        scanned.map_err(|error| error.to_string())?;
-        failed.map_or(Ok(ledger), Err)
-    }
-
-    fn replay(&mut self, log: &LogReader, writer: &mut Writer, after: u64) -> Result<ReplayEnd, LogError> {
+    /// Works in the log's frames behind the writer's place, which the store vouches for.
+    fn replay(&mut self, log: &LogReader, writer: &mut Writer) -> Result<ReplayEnd, LogError> {
+        log.make_durable()?;
         let began = Instant::now();
         let mut frames = 0u64;
-        let end = log.replay(after, after, |frame| {
+        let from = writer.position;
+        let end = log.replay(&from, from.sequence, |frame| {
             frames += 1;
             writer.replay(frame).map_err(|error| match error {
                 ReplayError::State => Fault::State,
@@ -340,8 +362,9 @@ impl Opening<'_> {
             self.troubles.raise(Trouble::TornTailCut, note.clone());
             self.notes.push(note);
         }
-        writer.log = Some(log.writer_behind(end, self.options.now_unix_ms)?);
-        Ok(())
+        let log = log.writer_behind(end, self.options.now_unix_ms)?;
+        writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
+        self.begin_stream(writer)
     }
 
     /// A store for a rebuild: an empty one is used, any other is moved aside.
@@ -356,7 +379,8 @@ impl Opening<'_> {
             }
             FoundStore::Damaged(why) => why,
         };
-        let aside = self.directory.join(format!("store.bad-{}", self.options.now_unix_ms));
+        let names = (self.options.now_unix_ms..).map(|time| self.directory.join(format!("store.bad-{time}")));
+        let aside = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| self.directory.join("store.bad"));
         let moved = fs::rename(&path, &aside);
         moved.map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
         let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
@@ -365,12 +389,8 @@ impl Opening<'_> {
         Ok(Store::open(&path)?)
     }
 
-    fn attach(&self, writer: &mut Writer, store: Option<Store>) -> Result<(), RegistryError> {
-        let store = match store {
-            Some(store) => store,
-            None => Store::open(&self.store_path())?,
-        };
-        let started = WriteBehind::start(store, writer.position.sequence, self.troubles.clone());
+    fn attach(&self, writer: &mut Writer, store: Store, filling: Filling) -> Result<(), RegistryError> {
+        let started = WriteBehind::start(store, writer.position.sequence, filling, self.troubles.clone());
         let behind = started.map_err(|source| RegistryError::Directory { path: self.store_path(), source })?;
         writer.behind = Some(behind);
         Ok(())
@@ -378,7 +398,7 @@ impl Opening<'_> {
 
     fn empty_writer(&self, position: Position) -> Result<Writer, RegistryError> {
         let (index, reader) = index::create(self.options.index)?;
-        let ledger = Ledger::empty(crate::domain::day::Day::from_packed_trusted(18_680_101));
+        let ledger = Ledger::empty(NO_HORIZON);
         Ok(Writer::new(index, reader, ledger, position, self.troubles.clone()))
     }
 
@@ -470,6 +490,7 @@ impl Writer {
             dossiers: 0,
             next_number: 1,
             history_checksum: 0,
+            history_entries: 0,
             data_unix_ms: 0,
             position,
             log: None,

@@ -5,15 +5,29 @@
 pub enum LogFacts {
     /// There is none.
     None,
-    /// Its segments' headers are good; it begins with this sequence.
+    /// A segment's header is good; by the names of its segments it begins with this sequence.
     Readable {
         /// The first sequence.
         first_sequence: u64,
     },
-    /// A header is damaged, or a segment is missing.
+    /// No segment's header can be read.
     Damaged,
     /// A later version of the program wrote it.
     Newer,
+}
+
+/// What is known of `snapshots/base.snap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseFacts {
+    /// There is none: the directory was not restored.
+    None,
+    /// It was taken at this sequence.
+    At {
+        /// The sequence.
+        sequence: u64,
+    },
+    /// It cannot be read.
+    Damaged,
 }
 
 /// What is known of the store.
@@ -51,11 +65,11 @@ pub enum Start {
     RefuseNewer,
 }
 
-/// Decides. `base_sequence` is the sequence of `snapshots/base.snap`, where there is one.
-pub fn decide(log: LogFacts, store: StoreFacts, base_sequence: Option<u64>) -> Start {
+/// Decides.
+pub fn decide(log: LogFacts, store: StoreFacts, base: BaseFacts) -> Start {
     match (log, store) {
         (LogFacts::Newer, _) => Start::RefuseNewer,
-        (LogFacts::None, StoreFacts::None) if base_sequence.is_none() => Start::NewStream,
+        (LogFacts::None, StoreFacts::None) if base == BaseFacts::None => Start::NewStream,
         (LogFacts::None, StoreFacts::Good { .. }) => Start::StoreOnlyLogLost,
         (LogFacts::None, _) => Start::Refuse,
         (LogFacts::Damaged, StoreFacts::Good { .. }) => Start::StoreOnlyLogCorrupt,
@@ -64,7 +78,7 @@ pub fn decide(log: LogFacts, store: StoreFacts, base_sequence: Option<u64>) -> S
             Start::FromStore
         }
         (LogFacts::Readable { first_sequence: 1 }, _) => Start::FromLog,
-        (LogFacts::Readable { first_sequence }, _) if base_sequence.is_some_and(|base| first_sequence <= base + 1) => {
+        (LogFacts::Readable { first_sequence }, _) if matches!(base, BaseFacts::At { sequence } if first_sequence <= sequence + 1) => {
             Start::FromBase
         }
         // The log begins behind what the store has: frames between the two are missing.
@@ -84,27 +98,32 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_decides_as_it_says() {
+        let at = |sequence| BaseFacts::At { sequence };
+        let none = BaseFacts::None;
         for (log, store, base, start) in [
-            (LogFacts::None, StoreFacts::None, None, Start::NewStream),
-            (LogFacts::None, StoreFacts::None, Some(9), Start::Refuse),
-            (WHOLE, GOOD, None, Start::FromStore),
-            (LATE, AHEAD, None, Start::FromStore),
-            (LATE, StoreFacts::Good { sequence: 99 }, None, Start::FromStore),
-            (WHOLE, StoreFacts::None, None, Start::FromLog),
-            (WHOLE, StoreFacts::Damaged, None, Start::FromLog),
-            (LATE, StoreFacts::None, Some(99), Start::FromBase),
-            (LATE, StoreFacts::Damaged, Some(99), Start::FromBase),
-            (LATE, StoreFacts::Good { sequence: 98 }, Some(99), Start::FromBase),
-            (LATE, StoreFacts::Damaged, Some(98), Start::Refuse),
-            (LATE, StoreFacts::None, None, Start::Refuse),
-            (LATE, GOOD, None, Start::StoreOnlyLogLost),
-            (LogFacts::None, GOOD, None, Start::StoreOnlyLogLost),
-            (LogFacts::None, StoreFacts::Damaged, None, Start::Refuse),
-            (LogFacts::Damaged, GOOD, None, Start::StoreOnlyLogCorrupt),
-            (LogFacts::Damaged, StoreFacts::None, None, Start::Refuse),
-            (LogFacts::Damaged, StoreFacts::Damaged, Some(99), Start::Refuse),
-            (LogFacts::Newer, GOOD, None, Start::RefuseNewer),
-            (LogFacts::Newer, StoreFacts::None, None, Start::RefuseNewer),
+            (LogFacts::None, StoreFacts::None, none, Start::NewStream),
+            (LogFacts::None, StoreFacts::None, at(9), Start::Refuse),
+            (LogFacts::None, StoreFacts::None, BaseFacts::Damaged, Start::Refuse),
+            (LATE, StoreFacts::None, BaseFacts::Damaged, Start::Refuse),
+            (LATE, StoreFacts::Good { sequence: 99 }, BaseFacts::Damaged, Start::FromStore),
+            (WHOLE, GOOD, none, Start::FromStore),
+            (LATE, AHEAD, none, Start::FromStore),
+            (LATE, StoreFacts::Good { sequence: 99 }, none, Start::FromStore),
+            (WHOLE, StoreFacts::None, none, Start::FromLog),
+            (WHOLE, StoreFacts::Damaged, none, Start::FromLog),
+            (LATE, StoreFacts::None, at(99), Start::FromBase),
+            (LATE, StoreFacts::Damaged, at(99), Start::FromBase),
+            (LATE, StoreFacts::Good { sequence: 98 }, at(99), Start::FromBase),
+            (LATE, StoreFacts::Damaged, at(98), Start::Refuse),
+            (LATE, StoreFacts::None, none, Start::Refuse),
+            (LATE, GOOD, none, Start::StoreOnlyLogLost),
+            (LogFacts::None, GOOD, none, Start::StoreOnlyLogLost),
+            (LogFacts::None, StoreFacts::Damaged, none, Start::Refuse),
+            (LogFacts::Damaged, GOOD, none, Start::StoreOnlyLogCorrupt),
+            (LogFacts::Damaged, StoreFacts::None, none, Start::Refuse),
+            (LogFacts::Damaged, StoreFacts::Damaged, at(99), Start::Refuse),
+            (LogFacts::Newer, GOOD, none, Start::RefuseNewer),
+            (LogFacts::Newer, StoreFacts::None, none, Start::RefuseNewer),
         ] {
             assert_eq!(decide(log, store, base), start, "{log:?} {store:?} {base:?}");
         }

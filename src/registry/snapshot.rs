@@ -3,7 +3,7 @@
 //! ```text
 //! "SHIKSNAP", u32 version (1), u32 zero, then records: u8 kind, 3 zero bytes, u32 length, the bytes, zeros to a multiple of 8
 //!   1 where and what: the store's meta record    2 ledger entry: u64 sequence, u64 time, u8 kind, payload
-//!   3 a dossier                                  4 history entry: 25 bytes key, value
+//!   3 a dossier                                  4 history entry: 29 bytes key, value
 //!   5 the end: BLAKE3 of everything before
 //! ```
 //!
@@ -22,7 +22,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::log::{Chain, FrameKind, LogWriter, Position, StreamId};
 use crate::record::payload::{FeedRecord, MasterPiece};
 use crate::record::{RecordError, padded};
-use crate::store::{Store, StoreBatch, StoreMeta, history_hash, history_sequence};
+use crate::store::{HISTORY_KEY_BYTES, Store, StoreBatch, StoreMeta, history_hash, history_sequence};
 
 const MAGIC: &[u8; 8] = b"SHIKSNAP";
 const VERSION: u32 = 1;
@@ -33,7 +33,6 @@ const HISTORY: u8 = 4;
 const END: u8 = 5;
 /// No record is larger: a dossier of 64 of the largest rows.
 const RECORD_BYTES_MAX: u32 = 1 << 20;
-const HISTORY_KEY: usize = 25;
 
 /// What is wrong with a snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -92,11 +91,12 @@ impl Registry {
             let writer = self.writer();
             let behind = writer.behind.as_ref().filter(|behind| behind.drain()).ok_or(RegistryError::StoreDetached)?;
             let mut ledger = Vec::new();
-            behind.store().scan_ledger(|sequence, kind, time_unix_ms, payload| {
+            let store = behind.store().ok_or(RegistryError::StoreDetached)?;
+            store.scan_ledger(|sequence, kind, time_unix_ms, payload| {
                 ledger.push((sequence, kind, time_unix_ms, payload.to_vec()));
                 Ok(())
             })?;
-            (writer.index.freeze(), writer.meta(), behind.store().clone(), ledger)
+            (writer.index.freeze(), writer.meta(), store, ledger)
         };
         let mut out = SnapshotWriter::create(file)?;
         out.record(META, &[&meta.encode()])?;
@@ -272,18 +272,19 @@ impl SnapshotReader {
         Ok(summary)
     }
 
-    /// Loads everything into an empty writer and an empty store, which then stand at `beginning`, the place where the log of the
-    /// restored stream begins.
-    pub(super) fn load(mut self, writer: &mut Writer, store: &Store, beginning: Position) -> Result<(), RegistryError> {
+    /// Loads everything into an empty writer, which then stands at `beginning`, the place where the log of the restored stream
+    /// begins, and into an empty store, which says nothing of itself yet.
+    pub(super) fn load(mut self, writer: &mut Writer, store: Option<&Store>, beginning: Position) -> Result<(), RegistryError> {
         let meta = self.header.clone();
         let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
         let (not_a_dossier, not_ledger) = (damaged("a dossier is not valid"), damaged("a ledger entry is not valid"));
         let does_not_add_up = damaged("its content does not add up to its checksum");
+        let another_log = damaged("the log beside it did not begin with it");
         writer.index.reserve(usize::try_from(meta.keys).unwrap_or(0))?;
         let mut filling = Filling::new(writer.index.loader());
         writer.ledger.horizon = meta.horizon;
         let mut batch = StoreBatch::default();
-        let mut history_checksum = 0u128;
+        let (mut history_checksum, mut history_entries) = (0u128, 0u64);
         let mut wrong = None;
         self.each(|kind, bytes| -> Result<(), RegistryError> {
             match kind {
@@ -294,8 +295,9 @@ impl SnapshotReader {
                     }
                 },
                 HISTORY => {
-                    if let Some((key, value)) = bytes.split_at_checked(HISTORY_KEY) {
+                    if let Some((key, value)) = bytes.split_at_checked(HISTORY_KEY_BYTES) {
                         history_checksum = history_checksum.wrapping_add(history_hash(key, value));
+                        history_entries += 1;
                         Store::put_history_raw(&mut batch, key, value);
                     }
                 }
@@ -306,7 +308,8 @@ impl SnapshotReader {
                 _ => {}
             }
             if batch.bytes() > 4 << 20 {
-                store.apply_unplaced(std::mem::take(&mut batch))?;
+                let full = std::mem::take(&mut batch);
+                store.map_or(Ok(()), |store| store.apply_unplaced(full))?;
             }
             Ok(())
         })?;
@@ -316,23 +319,30 @@ impl SnapshotReader {
             None => {}
         }
         let Filling { loader, loaded, .. } = filling;
-        writer.index.adopt(loader);
+        writer.index.adopt(loader)?;
         writer.tally = loaded.tally;
         writer.dossiers = loaded.dossiers;
         writer.next_number = meta.next_number;
         writer.history_checksum = history_checksum;
+        writer.history_entries = history_entries;
         writer.data_unix_ms = meta.data_unix_ms;
         writer.position = Position { state_checksum: meta.position.state_checksum, ..beginning };
         let adds_up = writer.checksum() == meta.checksum
             && history_checksum == meta.history_checksum
+            && history_entries == meta.history_entries
             && writer.dossiers == meta.dossiers
-            && beginning.sequence == meta.position.sequence;
+            && writer.tally.rows == meta.rows;
         if !adds_up {
             return Err(does_not_add_up.into());
         }
-        store.apply(batch, &writer.meta())?;
-        store.flush()?;
-        Ok(())
+        let parent = Some((meta.position.stream, meta.position.sequence));
+        let is_its_log = beginning.sequence == meta.position.sequence
+            && beginning.state_checksum == meta.position.state_checksum
+            && beginning.chain == Chain::beginning(beginning.stream, parent);
+        if !is_its_log {
+            return Err(another_log.into());
+        }
+        Ok(store.map_or(Ok(()), |store| store.apply_unplaced(batch))?)
     }
 
     /// Calls `take` with every record behind the first, and checks the hash at the end.
@@ -340,12 +350,11 @@ impl SnapshotReader {
         let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
         let mut buffer = Vec::new();
         loop {
-            let hash = *self.hasher.finalize().as_bytes();
             let kind = read_record(&mut self.input, &mut self.hasher, &mut buffer, &mut self.bytes);
             let kind = kind.map_err(damaged)?;
             if kind == END {
                 let ends_here = self.input.read(&mut [0]).is_ok_and(|read| read == 0);
-                let whole = buffer == hash && ends_here;
+                let whole = buffer == self.hasher.finalize().as_bytes() && ends_here;
                 return if whole { Ok(()) } else { Err(damaged("its hash does not match").into()) };
             }
             take(kind, &buffer)?;
@@ -377,16 +386,18 @@ fn read_record(
 ) -> Result<u8, &'static str> {
     let mut head = [0; 8];
     input.read_exact(&mut head).map_err(|_| "it ends too early")?;
-    let [kind, _, _, _, a, b, c, d] = head;
+    let [kind, x, y, z, a, b, c, d] = head;
     let length = u32::from_le_bytes([a, b, c, d]);
-    if length > RECORD_BYTES_MAX {
-        return Err("a record of impossible length");
+    if [x, y, z] != [0; 3] || length > RECORD_BYTES_MAX {
+        return Err("a record with an impossible head");
     }
     let length = usize::try_from(length).unwrap_or(0);
     buffer.resize(padded(length), 0);
     input.read_exact(buffer).map_err(|_| "it ends too early")?;
-    hasher.update(&head);
-    hasher.update(buffer);
+    if kind != END {
+        hasher.update(&head);
+        hasher.update(buffer);
+    }
     *bytes += 8 + buffer.len() as u64;
     buffer.truncate(length);
     Ok(kind)

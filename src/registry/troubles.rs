@@ -15,6 +15,8 @@ pub enum Trouble {
     LogCorrupt,
     /// The log ends before the store: it was lost, nothing is written.
     LogLost,
+    /// A durable change came into memory in part: nothing more is acknowledged until a restart replays it.
+    MemoryBehind,
     /// A torn tail was cut off at the start.
     TornTailCut,
     /// Some source's data are older than the operator allows.
@@ -30,6 +32,7 @@ impl Trouble {
             Trouble::LogPoisoned => "log_poisoned",
             Trouble::LogCorrupt => "log_corrupt",
             Trouble::LogLost => "log_lost",
+            Trouble::MemoryBehind => "memory_behind",
             Trouble::TornTailCut => "torn_tail_cut",
             Trouble::OldData => "old_data",
         }
@@ -37,7 +40,7 @@ impl Trouble {
 
     /// Whether writing stops.
     pub const fn stops_writing(self) -> bool {
-        matches!(self, Trouble::LogPoisoned | Trouble::LogCorrupt | Trouble::LogLost)
+        matches!(self, Trouble::LogPoisoned | Trouble::LogCorrupt | Trouble::LogLost | Trouble::MemoryBehind)
     }
 }
 

@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ledger::{Ledger, NO_HORIZON};
 use super::load;
 use super::plan::content_of;
 use super::snapshot::SnapshotReader;
 use super::tally::Tally;
 use super::troubles::{Trouble, Troubles};
+use super::write_behind::WriteBehind;
 use super::writer::{ReplayError, Writer};
 use super::{DirectoryLock, Registry, RegistryError, base};
 use crate::disk::{Disk, RealDisk};
-use crate::domain::day::Day;
 use crate::index::{self, IndexOptions};
 use crate::log::{Fault, LogError, LogReader, Position};
 use crate::record::StateChecksum;
@@ -96,16 +97,14 @@ fn read_log(
         return Err(RegistryError::NoVerifiedState { path: log_path, detail: what });
     };
     report.segments = log.segment_paths().len();
-    let beginning = log.beginning().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
+    let beginning = log.beginning()?;
     let mut writer = bare_writer(beginning)?;
     if beginning.sequence > 0 {
-        let scratch = ScratchStore::create(directory)?;
-        SnapshotReader::open(&base::path(directory))?.load(&mut writer, &scratch.store, beginning)?;
+        SnapshotReader::open(&base::path(directory))?.load(&mut writer, None, beginning)?;
     }
     let applied = store.map_or(0, |meta| meta.position.sequence);
     let mut at_store = (applied == writer.position.sequence).then(|| writer.checksum());
-    let after = writer.position.sequence;
-    let end = log.replay(after, applied, |frame| {
+    let end = log.replay(&beginning, applied, |frame| {
         writer.replay(frame).map_err(|error| match error {
             ReplayError::State => Fault::State,
             _ => Fault::Payload,
@@ -139,6 +138,7 @@ fn check_store(
     let words = |error: StoreError| error.to_string();
     let (mut index, _reader) = index::create(IndexOptions::default()).map_err(|error| error.to_string())?;
     let loaded = load::from_store(&mut index, store, meta).map_err(|error| error.to_string())?;
+    let ledger = load::ledger_from_store(store, meta)?;
     let mut history = 0u128;
     store
         .scan_history(|key, value| {
@@ -148,7 +148,6 @@ fn check_store(
             Ok(())
         })
         .map_err(words)?;
-    store.scan_ledger(|_, _, _, _| Ok(())).map_err(words)?;
     if loaded.tally.rows != meta.rows || loaded.dossiers != meta.dossiers {
         return Err("the store lacks rows, or has too many".to_owned());
     }
@@ -162,12 +161,10 @@ fn check_store(
         }
         Some(_) => {}
     }
-    let mut rows_only = meta.checksum;
-    for (part, content) in loaded.tally.checksum.parts().iter().enumerate().skip(1) {
-        rows_only.take(part, *content);
-    }
-    if rows_only.parts().iter().skip(1).any(|part| *part != 0) {
-        return Err("the store's rows do not add up to its checksum".to_owned());
+    let mut content = loaded.tally.checksum;
+    content.merge(&ledger.checksum);
+    if content != meta.checksum {
+        return Err("the store's content does not add up to its checksum".to_owned());
     }
     if meta.position.sequence < report.sequence {
         let behind = report.sequence - meta.position.sequence;
@@ -181,7 +178,7 @@ fn log_fault(directory: &Path, error: RegistryError) -> Result<VerifyFault, Regi
         RegistryError::Log(LogError::Corrupt { path, offset, what }) => {
             Ok(VerifyFault { path, offset: Some(offset), what: what.to_string() })
         }
-        RegistryError::Log(error @ LogError::BeginsTooLate { .. }) => {
+        RegistryError::Log(error @ (LogError::BeginsTooLate { .. } | LogError::OtherHistory { .. })) => {
             Ok(VerifyFault { path: directory.join("log"), offset: None, what: error.to_string() })
         }
         RegistryError::NoVerifiedState { path, detail } => Ok(VerifyFault { path, offset: None, what: detail }),
@@ -192,29 +189,8 @@ fn log_fault(directory: &Path, error: RegistryError) -> Result<VerifyFault, Regi
 
 fn bare_writer(position: Position) -> Result<Writer, RegistryError> {
     let (index, reader) = index::create(IndexOptions::default())?;
-    let ledger = super::ledger::Ledger::empty(Day::from_packed_trusted(18_680_101));
+    let ledger = Ledger::empty(NO_HORIZON);
     Ok(Writer::new(index, reader, ledger, position, Arc::new(Troubles::default())))
-}
-
-/// A store that only exists while a restored directory is verified.
-struct ScratchStore {
-    store: Store,
-    path: PathBuf,
-}
-
-impl ScratchStore {
-    fn create(directory: &Path) -> Result<ScratchStore, RegistryError> {
-        let path = directory.join(format!("verify-{}.tmp", std::process::id()));
-        Ok(ScratchStore { store: Store::open(&path)?, path })
-    }
-}
-
-impl Drop for ScratchStore {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
-            tracing::warn!(%error, "a scratch directory of the verification is left behind");
-        }
-    }
 }
 
 impl Registry {
@@ -244,14 +220,10 @@ impl Registry {
     pub fn verify_running(&self) -> Result<VerifyReport, RegistryError> {
         let mut report = VerifyReport::default();
         let writer = self.writer();
-        let log = LogReader::open(Arc::new(RealDisk), &self.directory().join("log"))?;
-        if let Some(log) = &log {
-            report.segments = log.segment_paths().len();
-            let beginning = log.beginning().map_or(0, |position| position.sequence);
-            if let Err(error) = log.replay(beginning, writer.position.sequence, |_| Ok(())) {
-                report.fault = Some(log_fault(self.directory(), error.into())?);
-            }
-        }
+        report.fault = match self.read_own_log(writer.position, &mut report) {
+            Ok(()) => None,
+            Err(error) => Some(log_fault(self.directory(), error.into())?),
+        };
         report.sequence = writer.position.sequence;
         report.rows = writer.tally.rows;
         report.state_checksum = format!("{:032x}", writer.total());
@@ -265,17 +237,19 @@ impl Registry {
                 tally.add(held.row, content_of(held.row, &mut scratch));
             }
         }
-        let mut what = None;
         if tally.checksum != writer.tally.checksum {
-            what = Some("the rows in memory do not add up to the state checksum".to_owned());
+            let what = "the rows in memory do not add up to the state checksum".to_owned();
+            report.fault = Some(VerifyFault { path: self.directory().to_owned(), offset: None, what });
+            return Ok(report);
         }
+        let mut what = None;
         let behind = writer.behind.as_ref().filter(|behind| behind.drain());
-        match behind.map(|behind| behind.store().clone()) {
+        match behind.and_then(WriteBehind::store) {
             None => report.notes.push("the store is detached and was not read".to_owned()),
             Some(store) => match store.meta() {
                 Ok(Some(meta)) => {
                     let state = Some(writer.checksum());
-                    what = what.or(check_store(&store, &meta, state, &mut report).err());
+                    what = check_store(&store, &meta, state, &mut report).err();
                 }
                 Ok(None) => what = Some("the store says nothing of itself".to_owned()),
                 Err(error) => what = Some(error.to_string()),
@@ -283,5 +257,27 @@ impl Registry {
         }
         report.fault = what.map(|what| VerifyFault { path: self.directory().join("store"), offset: None, what });
         Ok(report)
+    }
+
+    /// Reads the log up to a place that was acknowledged; it must be there, as it was.
+    fn read_own_log(&self, place: Position, report: &mut VerifyReport) -> Result<(), LogError> {
+        let directory = self.directory().join("log");
+        let needed = place.sequence;
+        let log = LogReader::open(Arc::new(RealDisk), &directory)?;
+        let log = log.ok_or(LogError::BeginsTooLate { first: 0, needed })?;
+        report.segments = log.segment_paths().len();
+        let beginning = log.beginning()?;
+        let mut checksum = (beginning.sequence == place.sequence).then_some(beginning.state_checksum);
+        let end = log.replay(&beginning, needed, |frame| {
+            if frame.sequence == place.sequence {
+                checksum = Some(frame.state_checksum);
+            }
+            Ok(())
+        })?;
+        match checksum {
+            Some(checksum) if checksum == place.state_checksum => Ok(()),
+            Some(_) => Err(LogError::OtherHistory { sequence: needed }),
+            None => Err(LogError::Corrupt { path: end.segment, offset: end.offset, what: Fault::Missing }),
+        }
     }
 }

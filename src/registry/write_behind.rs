@@ -19,8 +19,15 @@ const BATCH_BYTES: usize = 4 << 20;
 /// Applied batches are made durable at least this often.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
 
+/// After this much the store is closed and opened again, so that it lets go of what it wrote: see [`Store::reopened`].
+const RENEW_BYTES: usize = 256 << 20;
+
+/// Where the thread and those who ask about history find the store.
+type Slot = Arc<Mutex<Option<Store>>>;
+
 /// A row that becomes history, with its bytes.
 pub(super) struct OwnedPast {
+    pub(super) run: u32,
     pub(super) identity: u128,
     pub(super) kind: HistoryKind,
     pub(super) since_sequence: u64,
@@ -42,8 +49,17 @@ pub(super) struct Effects {
     pub(super) bytes: usize,
 }
 
-#[derive(Default)]
+/// What a store is while it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filling {
+    /// It stands at a frame, and every batch says at which.
+    InPlace,
+    /// It is rebuilt: it says nothing of itself before it is whole, or a rebuild that stopped halfway would pass for the state.
+    Anew,
+}
+
 struct Queue {
+    filling: Filling,
     waiting: VecDeque<Effects>,
     bytes: usize,
     busy: bool,
@@ -59,15 +75,16 @@ struct Shared {
 /// The door to the thread.
 pub(super) struct WriteBehind {
     shared: Arc<Shared>,
-    store: Store,
+    store: Slot,
     thread: Option<JoinHandle<()>>,
 }
 
 impl WriteBehind {
     /// Starts the thread on a store that stands at `applied`.
-    pub(super) fn start(store: Store, applied: u64, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
-        let queue = Queue { applied, ..Queue::default() };
+    pub(super) fn start(store: Store, applied: u64, filling: Filling, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
+        let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
+        let store: Slot = Arc::new(Mutex::new(Some(store)));
         let (for_thread, its_store) = (shared.clone(), store.clone());
         let run = move || {
             if let Err(error) = write_all(&for_thread, &its_store) {
@@ -107,14 +124,19 @@ impl WriteBehind {
         !queue.closed
     }
 
+    /// Says that the store is whole with the next effects.
+    pub(super) fn is_filled(&self) {
+        lock(&self.shared.queue).filling = Filling::InPlace;
+    }
+
     /// The sequence up to which frames are applied.
     pub(super) fn applied(&self) -> u64 {
         lock(&self.shared.queue).applied
     }
 
-    /// The store, for questions about history.
-    pub(super) fn store(&self) -> &Store {
-        &self.store
+    /// A handle on the store, for questions about history and for snapshots; `None` when it could not be opened again.
+    pub(super) fn store(&self) -> Option<Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Applies what is waiting, makes it durable, and ends the thread.
@@ -135,11 +157,15 @@ impl Drop for WriteBehind {
     }
 }
 
-fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
+fn write_all(shared: &Shared, slot: &Slot) -> Result<(), StoreError> {
     let mut last_flush = Instant::now();
     let mut unflushed = false;
+    let mut bytes_since_open = 0;
     loop {
-        let Some(run) = next_run(shared, unflushed, last_flush) else {
+        let next = next_run(shared, unflushed, last_flush);
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(store) = slot.as_ref() else { return Ok(()) };
+        let Some((run, filling)) = next else {
             return store.flush();
         };
         if run.is_empty() {
@@ -148,13 +174,20 @@ fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
             last_flush = Instant::now();
             continue;
         }
-        let applied = apply_run(store, run)?;
+        bytes_since_open += run.iter().map(|effects| effects.bytes).sum::<usize>();
+        let applied = apply_run(store, run, filling)?;
         unflushed = true;
-        if last_flush.elapsed() > FLUSH_EVERY {
+        let renew = bytes_since_open > RENEW_BYTES && store.is_the_only_handle();
+        if renew || last_flush.elapsed() > FLUSH_EVERY {
             store.flush()?;
             unflushed = false;
             last_flush = Instant::now();
         }
+        if renew && let Some(store) = slot.take() {
+            *slot = Some(store.reopened()?);
+            bytes_since_open = 0;
+        }
+        drop(slot);
         let mut queue = lock(&shared.queue);
         queue.busy = false;
         queue.applied = applied;
@@ -163,7 +196,7 @@ fn write_all(shared: &Shared, store: &Store) -> Result<(), StoreError> {
 }
 
 /// The next frames to be applied together; an empty run says that it is time to flush, `None` that it is time to end.
-fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec<Effects>> {
+fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<(Vec<Effects>, Filling)> {
     let mut queue = lock(&shared.queue);
     while queue.waiting.is_empty() {
         if queue.closed {
@@ -175,7 +208,7 @@ fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec
         }
         let left = FLUSH_EVERY.saturating_sub(last_flush.elapsed());
         if left.is_zero() {
-            return Some(Vec::new());
+            return Some((Vec::new(), queue.filling));
         }
         queue = shared.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
     }
@@ -190,10 +223,10 @@ fn next_run(shared: &Shared, unflushed: bool, last_flush: Instant) -> Option<Vec
     queue.bytes -= bytes;
     queue.busy = true;
     shared.changed.notify_all();
-    Some(run)
+    Some((run, queue.filling))
 }
 
-fn apply_run(store: &Store, run: Vec<Effects>) -> Result<u64, StoreError> {
+fn apply_run(store: &Store, run: Vec<Effects>, filling: Filling) -> Result<u64, StoreError> {
     let mut batch = StoreBatch::default();
     let mut last = None;
     for effects in run {
@@ -209,6 +242,7 @@ fn apply_run(store: &Store, run: Vec<Effects>) -> Result<u64, StoreError> {
         }
         for past in &effects.past {
             batch.put_history(&HistoryEntry {
+                run: past.run,
                 identity: past.identity,
                 kind: past.kind,
                 since_sequence: past.since_sequence,
@@ -227,7 +261,10 @@ fn apply_run(store: &Store, run: Vec<Effects>) -> Result<u64, StoreError> {
         last = Some(effects.meta);
     }
     let Some(meta) = last else { return Ok(0) };
-    store.apply(batch, &meta)?;
+    match filling {
+        Filling::InPlace => store.apply(batch, &meta)?,
+        Filling::Anew => store.apply_unplaced(batch)?,
+    }
     Ok(meta.position.sequence)
 }
 

@@ -20,7 +20,7 @@ use crate::index::{IndexReader, IndexWriter};
 use crate::log::{Frame, FrameKind, LogError, LogWriter, PAYLOAD_BYTES_MAX, Position};
 use crate::record::payload::{self, Change, Changes, FeedRecord, MasterPiece};
 use crate::record::{StateChecksum, identity};
-use crate::store::{HistoryEntry, HistoryKind, StoreMeta};
+use crate::store::{HistoryEntry, HistoryKind, StoreMeta, run_of};
 
 /// Changes are prepared in runs of this length: enough to hide the memory's latency, few enough to stay in the first cache.
 const RUN: usize = 32;
@@ -107,6 +107,7 @@ pub(super) struct Writer {
     pub(super) dossiers: u64,
     pub(super) next_number: u64,
     pub(super) history_checksum: u128,
+    pub(super) history_entries: u64,
     pub(super) data_unix_ms: u64,
     pub(super) position: Position,
     /// `None` while replaying, and where the log was lost.
@@ -268,6 +269,14 @@ impl Writer {
         if self.total() == frame.state_checksum { Ok(()) } else { Err(ReplayError::State) }
     }
 
+    /// Says that a store that was rebuilt is whole here.
+    pub(super) fn store_is_filled(&mut self, time_unix_ms: u64) {
+        if let Some(behind) = &self.behind {
+            behind.is_filled();
+        }
+        self.hand_over_position(time_unix_ms);
+    }
+
     /// Lets the store catch up and ends its thread; marks the log.
     pub(super) fn close(&mut self, time_unix_ms: u64) -> Result<(), RegistryError> {
         let marked = self.mark(time_unix_ms);
@@ -299,6 +308,7 @@ impl Writer {
             dossiers: self.dossiers,
             rows: self.tally.rows,
             history_checksum: self.history_checksum,
+            history_entries: self.history_entries,
             keys: self.index.key_count(),
             data_unix_ms: self.data_unix_ms,
         }
@@ -319,8 +329,8 @@ impl Writer {
             self.ledger.horizon,
             self.data_unix_ms,
         );
+        drop(current);
         self.old_views.push(self.view.swap(Arc::new(view)));
-        self.old_views.push(current);
         self.old_views.retain(|view| Arc::strong_count(view) > 1);
         self.publish_figures();
     }
@@ -365,7 +375,8 @@ impl Writer {
         if !behind.drain() {
             return Err(RegistryError::StoreDetached);
         }
-        Ok(behind.store().last_history(identity)?)
+        let store = behind.store().ok_or(RegistryError::StoreDetached)?;
+        Ok(store.last_history(identity, self.history_entries)?)
     }
 
     fn plan_pruning<'c>(&self, horizon: Day) -> Plan<'c> {
@@ -414,7 +425,9 @@ impl Writer {
         } else {
             self.data_unix_ms = time_unix_ms;
         }
-        self.publish_plan(plan, laid_out, time_unix_ms)
+        self.publish_plan(plan, laid_out, time_unix_ms).inspect_err(|error| {
+            self.troubles.raise(Trouble::MemoryBehind, error.to_string());
+        })
     }
 
     fn checksum_after(&self, plan: &Plan<'_>) -> u128 {
@@ -529,6 +542,8 @@ impl Writer {
 
     /// Counts rows in and out, and gathers what becomes history, while the old versions still stand.
     fn count(&mut self, plan: &Plan<'_>, time_unix_s: u32) -> Vec<OwnedPast> {
+        // One run for a whole frame, told by what was there before it, so that a replayed frame writes the same keys.
+        let run = run_of(self.history_entries);
         let mut owned = Vec::with_capacity(plan.past.len());
         for past in &plan.past {
             let (row, since_sequence, since_unix_s) = match past.source {
@@ -538,7 +553,7 @@ impl Writer {
                     None => continue,
                 },
             };
-            owned.push(OwnedPast { identity: past.identity, kind: past.kind, since_sequence, since_unix_s, row });
+            owned.push(OwnedPast { run, identity: past.identity, kind: past.kind, since_sequence, since_unix_s, row });
         }
         for count in &plan.counts {
             match count {
@@ -565,6 +580,7 @@ impl Writer {
         let mut bytes = 256;
         for past in &past {
             let entry = HistoryEntry {
+                run: past.run,
                 identity: past.identity,
                 kind: past.kind,
                 since_sequence: past.since_sequence,
@@ -574,6 +590,7 @@ impl Writer {
                 row: &past.row,
             };
             self.history_checksum = self.history_checksum.wrapping_add(entry.hash());
+            self.history_entries += 1;
             bytes += past.row.len() + 64;
         }
         self.behind.as_ref()?;

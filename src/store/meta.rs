@@ -22,13 +22,15 @@ pub struct StoreMeta {
     pub rows: u64,
     /// Wrapping sum over the history's entries up to there.
     pub history_checksum: u128,
+    /// Entries of the history up to there.
+    pub history_entries: u64,
     /// Keys in the index there, so that a start takes the memory it needs at once.
     pub keys: u64,
     /// The time of the newest row change, ms since 1970.
     pub data_unix_ms: u64,
 }
 
-const LENGTH: usize = 16 + 8 + 32 + 16 + PARTS * 16 + 8 * 6 + 16;
+const LENGTH: usize = 16 + 8 + 32 + 16 + PARTS * 16 + 8 * 7 + 16;
 
 impl StoreMeta {
     /// Its bytes.
@@ -41,8 +43,15 @@ impl StoreMeta {
         for part in self.checksum.parts() {
             out.extend_from_slice(&part.to_le_bytes());
         }
-        let numbers =
-            [u64::from(self.horizon.packed()), self.next_number, self.dossiers, self.rows, self.keys, self.data_unix_ms];
+        let numbers = [
+            u64::from(self.horizon.packed()),
+            self.next_number,
+            self.dossiers,
+            self.rows,
+            self.keys,
+            self.history_entries,
+            self.data_unix_ms,
+        ];
         for number in numbers {
             out.extend_from_slice(&number.to_le_bytes());
         }
@@ -67,7 +76,7 @@ impl StoreMeta {
         let mut number = || take(&mut rest).map(u64::from_le_bytes);
         let horizon = Day::from_packed(u32::try_from(number()?).ok()?).ok()?;
         let (next_number, dossiers, rows) = (number()?, number()?, number()?);
-        let (keys, data_unix_ms) = (number()?, number()?);
+        let (keys, history_entries, data_unix_ms) = (number()?, number()?, number()?);
         let history_checksum = u128::from_le_bytes(take(&mut rest)?);
         Some(StoreMeta {
             position: Position { stream, sequence, chain, state_checksum },
@@ -77,6 +86,7 @@ impl StoreMeta {
             dossiers,
             rows,
             history_checksum,
+            history_entries,
             keys,
             data_unix_ms,
         })
@@ -108,6 +118,7 @@ mod tests {
             dossiers: 8,
             rows: 20,
             history_checksum: 77,
+            history_entries: 6,
             keys: 40,
             data_unix_ms: 1_763_000_000_000,
         };

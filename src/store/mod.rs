@@ -6,13 +6,15 @@
 //! engine could take its place.
 
 mod meta;
+mod opening;
 mod value;
 
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use meta::StoreMeta;
-pub use value::{HistoryEntry, HistoryKind, history_hash, history_sequence};
+pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
 
 /// What the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,6 +40,13 @@ const CACHE_BYTES: usize = 128 << 20;
 /// The store. A handle is for one thread (sled's are not `Sync`); clone it for another.
 #[derive(Clone)]
 pub struct Store {
+    /// Boxed: sled keeps tens of kilobytes of its own in every handle, and a few of them by value would fill a thread's stack.
+    trees: Box<Trees>,
+    directory: Arc<PathBuf>,
+}
+
+#[derive(Clone)]
+struct Trees {
     db: sled::Db<FANOUT>,
     dossiers: Tree,
     history: Tree,
@@ -50,6 +59,7 @@ pub struct StoreBatch {
     dossiers: sled::Batch,
     history: sled::Batch,
     ledger: sled::Batch,
+    ledger_obsolete: sled::Batch,
     bytes: usize,
 }
 
@@ -85,7 +95,7 @@ impl StoreBatch {
 
     /// Takes a master piece out that a newer table replaced.
     pub fn remove_ledger(&mut self, sequence: u64) {
-        self.ledger.remove(sequence.to_be_bytes());
+        self.ledger_obsolete.remove(sequence.to_be_bytes());
     }
 
     /// About how much memory it holds.
@@ -97,6 +107,11 @@ impl StoreBatch {
 impl Store {
     /// Opens or makes the store in a directory of its own.
     pub fn open(directory: &Path) -> Result<Store, StoreError> {
+        let directory = directory.to_owned();
+        opening::in_a_thread_of_its_own(move || Store::open_here(&directory))
+    }
+
+    fn open_here(directory: &Path) -> Result<Store, StoreError> {
         guarded(|| {
             let config = sled::Config::new()
                 .path(directory)
@@ -108,20 +123,44 @@ impl Store {
             let dossiers = db.open_tree("dossiers")?;
             let history = db.open_tree("history")?;
             let ledger = db.open_tree("ledger")?;
-            Ok(Store { db, dossiers, history, ledger })
+            let trees = Box::new(Trees { db, dossiers, history, ledger });
+            Ok(Store { trees, directory: Arc::new(directory.to_owned()) })
         })
+    }
+
+    /// Whether no other handle on this store is held.
+    pub fn is_the_only_handle(&self) -> bool {
+        Arc::strong_count(&self.directory) == 1
+    }
+
+    /// Closes the store and opens it again, which must be durable and have no other handle. The engine never lets go of a leaf that it
+    /// wrote (1.0.0-alpha.124 forgets which of them were flushed), so a store that writes for long holds everything it wrote.
+    pub fn reopened(self) -> Result<Store, StoreError> {
+        let directory = self.directory.clone();
+        guarded(|| {
+            drop(self);
+            Ok(())
+        })?;
+        Store::open(&directory)
     }
 
     /// What the store says it is; `None` when nothing was ever applied.
     pub fn meta(&self) -> Result<Option<StoreMeta>, StoreError> {
-        let value = guarded(|| self.dossiers.get(META_KEY))?;
+        let value = guarded(|| self.trees.dossiers.get(META_KEY))?;
         let Some(value) = value else { return Ok(None) };
         let bytes = value::opened(&value).ok_or(StoreError::Damaged("dossiers"))?;
         StoreMeta::decode(bytes).map(Some).ok_or(StoreError::Damaged("dossiers"))
     }
 
-    /// Writes a batch that ends on a frame boundary, and says where that is. History and ledger go first: they overwrite
-    /// themselves when replayed, so they may be ahead of the dossiers but never behind.
+    /// Whether nothing at all is in it.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        let trees = &self.trees;
+        guarded(|| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
+    }
+
+    /// Writes a batch that ends on a frame boundary, and says where that is. What history and ledger gain goes first: it overwrites
+    /// itself when replayed, so that they may be ahead of the dossiers but never behind. What the ledger loses goes last: at the
+    /// place before, it is still needed.
     pub fn apply(&self, mut batch: StoreBatch, meta: &StoreMeta) -> Result<(), StoreError> {
         batch.dossiers.insert(META_KEY, value::sealed(&meta.encode()));
         self.apply_unplaced(batch)
@@ -130,15 +169,16 @@ impl Store {
     /// Writes a part of a store that is being filled; until [`Store::apply`] says where it stands, it counts as empty.
     pub fn apply_unplaced(&self, batch: StoreBatch) -> Result<(), StoreError> {
         guarded(|| {
-            self.history.apply_batch(batch.history)?;
-            self.ledger.apply_batch(batch.ledger)?;
-            self.dossiers.apply_batch(batch.dossiers)
+            self.trees.history.apply_batch(batch.history)?;
+            self.trees.ledger.apply_batch(batch.ledger)?;
+            self.trees.dossiers.apply_batch(batch.dossiers)?;
+            self.trees.ledger.apply_batch(batch.ledger_obsolete)
         })
     }
 
     /// Makes everything applied durable.
     pub fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.db.flush().map(|_| ()))
+        guarded(|| self.trees.db.flush().map(|_| ()))
     }
 
     /// Calls `take` with every dossier whose number lies in a range, in order of their numbers.
@@ -147,7 +187,7 @@ impl Store {
         numbers: std::ops::Range<u64>,
         mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
+        let mut items = guarded(|| Ok(self.trees.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
         while let Some(item) = guarded(|| items.next().transpose())? {
             take(value::opened(&item.1).ok_or(StoreError::Damaged("dossiers"))?)?;
         }
@@ -156,7 +196,7 @@ impl Store {
 
     /// Calls `take` with sequence, kind, time (ms since 1970) and payload of every master piece and feed record, oldest first.
     pub fn scan_ledger(&self, mut take: impl FnMut(u64, u8, u64, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.ledger.iter()))?;
+        let mut items = guarded(|| Ok(self.trees.ledger.iter()))?;
         while let Some((key, value)) = guarded(|| items.next().transpose())? {
             let damaged = StoreError::Damaged("ledger");
             let sequence = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(damaged.clone())?;
@@ -170,7 +210,7 @@ impl Store {
 
     /// Calls `take` with the key and the value of every entry of the history.
     pub fn scan_history(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.history.iter()))?;
+        let mut items = guarded(|| Ok(self.trees.history.iter()))?;
         while let Some((key, value)) = guarded(|| items.next().transpose())? {
             take(&key, value::opened(&value).ok_or(StoreError::Damaged("history"))?)?;
         }
@@ -178,9 +218,19 @@ impl Store {
     }
 
     /// The kind of the last thing that happened to a row of this identity that is no longer current; `None` when nothing did.
-    pub fn last_history(&self, identity: u128) -> Result<Option<HistoryKind>, StoreError> {
-        let prefix = identity.to_be_bytes();
-        let mut items = guarded(|| Ok(self.history.scan_prefix(prefix)))?;
+    /// `entries` is how many entries the history has; each run of them is asked once, the newest first.
+    pub fn last_history(&self, identity: u128, entries: u64) -> Result<Option<HistoryKind>, StoreError> {
+        for run in (0..=run_of(entries)).rev() {
+            let last = self.last_in_run(&value::history_prefix(run, identity))?;
+            if last.is_some() {
+                return Ok(last);
+            }
+        }
+        Ok(None)
+    }
+
+    fn last_in_run(&self, prefix: &[u8]) -> Result<Option<HistoryKind>, StoreError> {
+        let mut items = guarded(|| Ok(self.trees.history.scan_prefix(prefix)))?;
         let mut last = None;
         while let Some((key, _)) = guarded(|| items.next().transpose())? {
             last = Some(HistoryKind::of_key(&key).ok_or(StoreError::Damaged("history"))?);
@@ -209,12 +259,13 @@ fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError
     match std::panic::catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message");
-            Err(StoreError::Panicked(text.to_owned()))
-        }
+        Err(panic) => Err(StoreError::Panicked(words_of(&*panic))),
     }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message").to_owned()
 }
 
 impl std::fmt::Debug for Store {

@@ -21,7 +21,7 @@ pub enum HistoryKind {
 impl HistoryKind {
     /// The kind that an entry's key ends with.
     pub fn of_key(key: &[u8]) -> Option<HistoryKind> {
-        let byte = key.get(24)?;
+        let byte = key.get(HISTORY_KEY_BYTES - 1)?;
         [
             HistoryKind::Superseded,
             HistoryKind::Withdrawn,
@@ -39,9 +39,35 @@ impl HistoryKind {
     }
 }
 
+/// The length of an entry's key.
+pub const HISTORY_KEY_BYTES: usize = 4 + 16 + 8 + 1;
+
+/// Entries of a run: see [`run_of`].
+const RUN_ENTRIES: u64 = 1 << 17;
+
+/// The run that the next entry belongs to, when there are `entries` already.
+///
+/// Identities are hashes, so keys that began with them would fall all over a tree of millions of leaves, and every batch would rewrite
+/// it. A run holds about 130,000 entries, some 30 MB: writing stays within it, and finding an identity asks each run once.
+pub fn run_of(entries: u64) -> u32 {
+    u32::try_from(entries / RUN_ENTRIES).unwrap_or(u32::MAX)
+}
+
+/// What the keys of an identity's entries in a run begin with.
+pub(super) fn history_prefix(run: u32, identity: u128) -> [u8; 20] {
+    let mut prefix = [0; 20];
+    let parts = run.to_be_bytes().into_iter().chain(identity.to_be_bytes());
+    for (place, byte) in prefix.iter_mut().zip(parts) {
+        *place = byte;
+    }
+    prefix
+}
+
 /// A row that is no longer current.
 #[derive(Clone, Copy, Debug)]
 pub struct HistoryEntry<'a> {
+    /// The run it belongs to.
+    pub run: u32,
     /// The hash of its identity.
     pub identity: u128,
     /// What happened.
@@ -59,10 +85,11 @@ pub struct HistoryEntry<'a> {
 }
 
 impl HistoryEntry<'_> {
-    /// Identity, sequence and kind: replaying a frame writes the same keys again.
-    pub fn key(&self) -> [u8; 25] {
-        let mut key = [self.kind as u8; 25];
-        let parts = self.identity.to_be_bytes().into_iter().chain(self.until_sequence.to_be_bytes());
+    /// Run, identity, sequence and kind: replaying a frame writes the same keys again.
+    pub fn key(&self) -> [u8; HISTORY_KEY_BYTES] {
+        let mut key = [self.kind as u8; HISTORY_KEY_BYTES];
+        let prefix = history_prefix(self.run, self.identity);
+        let parts = prefix.into_iter().chain(self.until_sequence.to_be_bytes());
         for (place, byte) in key.iter_mut().zip(parts) {
             *place = byte;
         }
@@ -95,7 +122,7 @@ pub fn history_hash(key: &[u8], value: &[u8]) -> u128 {
 
 /// The sequence at which an entry of this key stopped being current.
 pub fn history_sequence(key: &[u8]) -> Option<u64> {
-    key.get(16..)?.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
+    key.get(20..)?.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes))
 }
 
 /// Bytes with their checksum behind them.
@@ -130,6 +157,7 @@ mod tests {
     #[test]
     fn an_entry_of_the_history_sorts_behind_older_ones_of_its_identity() {
         let entry = |until_sequence, kind| HistoryEntry {
+            run: 3,
             identity: 7,
             kind,
             since_sequence: 1,

@@ -1,0 +1,52 @@
+//! Asks shikaku many questions over the wire, checks every answer against how the recipients were constructed, and sets the speed
+//! beside that of a bare server that looks nothing up.
+//!
+//! Everything is prepared before the clock starts: the requests' bytes ([`plan`]) and what each answer must be ([`check`]). One thread
+//! then drives all connections ([`client`], [`wire`]); what it drives is either a running appliance or one that it starts itself, or the
+//! floor ([`server`]).
+
+// Tests say `unwrap`: a panic there is the report.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)
+)]
+
+mod arguments;
+mod check;
+mod client;
+mod compare;
+mod error;
+mod measure;
+mod plan;
+mod report;
+mod server;
+mod slices;
+mod trial;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{CommandLine, Mode};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let ended = match CommandLine::parse().mode {
+        Mode::Pipeline(arguments) => trial::pipeline(&arguments),
+        Mode::Single(arguments) => trial::single(&arguments),
+        Mode::Batch(arguments) => trial::batch(&arguments),
+        Mode::Floor(arguments) => trial::floor(&arguments),
+        Mode::RunAll(arguments) => compare::run_all(&arguments),
+        Mode::FloorServer(arguments) => server::floor::serve(&arguments),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report::complain(&format!("loadtest: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}

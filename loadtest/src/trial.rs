@@ -1,0 +1,166 @@
+//! One measurement from its arguments to its report.
+
+use std::net::SocketAddr;
+
+use shikaku::domain::day::Day;
+use shikaku::population::workload::Asker;
+
+use crate::arguments::{
+    BatchArguments, ClockArguments, FloorArguments, Form, PipelineArguments, PopulationArguments, Shape, SingleArguments,
+    TargetArguments,
+};
+use crate::check::Checker;
+use crate::client::{Load, drive};
+use crate::error::LoadError;
+use crate::measure::environment::fingerprint;
+use crate::plan::floor::{FixedAnswer, header};
+use crate::plan::{Plan, batch_institution, batches, singles, workload};
+use crate::report::{Figures, complain, say};
+use crate::server::floor::Floor;
+use crate::server::status;
+
+/// A JSON answer's bytes where nobody measured them.
+const JSON_ANSWER_BYTES: usize = 607;
+
+/// How the requests are made and how many are under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    pub(crate) shape: Shape,
+    pub(crate) form: Form,
+    pub(crate) connections: u16,
+    /// Requests under way on each connection.
+    pub(crate) depth: u16,
+    /// Look-ups a request, in batches.
+    pub(crate) lines: u16,
+}
+
+impl Manner {
+    /// The measurements' own numbers.
+    pub(crate) fn usual(shape: Shape, form: Form) -> Manner {
+        let connections = if shape == Shape::Batch { 4 } else { 32 };
+        let depth = if shape == Shape::Pipeline { 64 } else { 1 };
+        Manner { shape, form, connections, depth, lines: 1_000 }
+    }
+
+    pub(crate) fn name(self) -> String {
+        let form = match (self.form, self.shape) {
+            (Form::Compact, _) => "compact",
+            (Form::Json, Shape::Batch) => "ndjson",
+            (Form::Json, _) => "json",
+        };
+        match self.shape {
+            Shape::Pipeline => format!("pipeline {} × {} {form}", self.connections, self.depth),
+            Shape::Single => format!("single {} {form}", self.connections),
+            Shape::Batch => format!("batch {} × {} {form}", self.connections, self.lines),
+        }
+    }
+
+    fn load(self, address: SocketAddr, clock: ClockArguments, server_pid: Option<u32>) -> Load {
+        Load { address, connections: self.connections, depth: self.depth, clock, server_pid }
+    }
+}
+
+pub(crate) fn pipeline(arguments: &PipelineArguments) -> Result<(), LoadError> {
+    let usual = Manner::usual(Shape::Pipeline, arguments.target.form);
+    report(&arguments.target, Manner { connections: arguments.connections, depth: arguments.depth, ..usual })
+}
+
+pub(crate) fn single(arguments: &SingleArguments) -> Result<(), LoadError> {
+    let usual = Manner::usual(Shape::Single, arguments.target.form);
+    report(&arguments.target, Manner { connections: arguments.connections, ..usual })
+}
+
+pub(crate) fn batch(arguments: &BatchArguments) -> Result<(), LoadError> {
+    let usual = Manner::usual(Shape::Batch, arguments.target.form);
+    report(&arguments.target, Manner { connections: arguments.connections, lines: arguments.lines, ..usual })
+}
+
+/// The floor by itself.
+pub(crate) fn floor(arguments: &FloorArguments) -> Result<(), LoadError> {
+    let usual = Manner::usual(arguments.mode, arguments.form);
+    let depth = if arguments.mode == Shape::Pipeline { arguments.depth } else { 1 };
+    let connections = arguments.connections.unwrap_or(usual.connections);
+    let manner = Manner { connections, depth, lines: arguments.lines, ..usual };
+    let plan = prepare(&arguments.population, None, manner)?;
+    let answer_bytes = arguments.answer_bytes.unwrap_or_else(|| answer_bytes(&plan));
+    let figures = measure_floor(&for_floor(plan, answer_bytes), manner, arguments.clock)?;
+    print(&format!("floor of {}", manner.name()), &figures, arguments.json);
+    Ok(())
+}
+
+/// Prepares the requests.
+pub(crate) fn prepare(population: &PopulationArguments, horizon: Option<Day>, manner: Manner) -> Result<Plan, LoadError> {
+    if manner.shape == Shape::Batch {
+        let institution = if population.no_institution { None } else { Some(batch_institution(population)?) };
+        let asker = institution.clone().map_or(Asker::Nobody, Asker::Always);
+        let workload = workload(population, horizon, asker)?;
+        return batches(workload, population.questions, manner.lines, institution.as_deref(), manner.form);
+    }
+    let asker = if population.no_institution { Asker::Nobody } else { Asker::Visited };
+    Ok(singles(workload(population, horizon, asker)?, population.questions, manner.form))
+}
+
+/// Measures a server that runs.
+pub(crate) fn measure(
+    plan: &Plan,
+    manner: Manner,
+    address: SocketAddr,
+    clock: ClockArguments,
+    server_pid: Option<u32>,
+) -> Result<Figures, LoadError> {
+    let mut checker = Checker::new(plan);
+    let driven = drive(plan, &manner.load(address, clock, server_pid), &mut checker);
+    if checker.wrong() > 0 {
+        checker.complaints().iter().for_each(|line| complain(line));
+        return Err(LoadError::WrongAnswers { wrong: checker.wrong(), checked: checker.checked() });
+    }
+    Ok(Figures::of(&driven?))
+}
+
+/// A plan with the floor's answer in place of the right ones.
+pub(crate) struct FloorPlan {
+    plan: Plan,
+    body: String,
+}
+
+/// The same requests, for the floor.
+pub(crate) fn for_floor(plan: Plan, answer_bytes: usize) -> FloorPlan {
+    let answer = FixedAnswer::of(plan.form, &plan.workload.day().to_string(), answer_bytes);
+    let body = answer.line.repeat(plan.lookups_per_request);
+    FloorPlan { plan: answer.for_requests_of(plan), body }
+}
+
+/// Starts a floor, measures it and ends it.
+pub(crate) fn measure_floor(floor: &FloorPlan, manner: Manner, clock: ClockArguments) -> Result<Figures, LoadError> {
+    let header = header(manner.form, floor.plan.lookups_per_request);
+    let server = Floor::start(header, floor.body.as_bytes())?;
+    measure(&floor.plan, manner, server.address, clock, Some(server.pid()))
+}
+
+fn answer_bytes(plan: &Plan) -> usize {
+    match plan.form {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of line lengths")]
+        Form::Compact => plan.compact_bytes_mean().round() as usize,
+        Form::Json => JSON_ANSWER_BYTES,
+    }
+}
+
+fn report(target: &TargetArguments, manner: Manner) -> Result<(), LoadError> {
+    if !target.url.ip().is_loopback() {
+        return Err(LoadError::Usage("only a server on loopback may be loaded".to_owned()));
+    }
+    let horizon = status(target.url)?.horizon;
+    let plan = prepare(&target.population, Some(horizon), manner)?;
+    let figures = measure(&plan, manner, target.url, target.clock, target.server_pid)?;
+    print(&manner.name(), &figures, target.json);
+    Ok(())
+}
+
+fn print(name: &str, figures: &Figures, json: bool) {
+    if json {
+        say(&serde_json::json!({ "what": name, "figures": figures.json(), "environment": fingerprint() }).to_string());
+    } else {
+        say(name);
+        figures.lines().iter().for_each(|line| say(&format!("  {line}")));
+    }
+}

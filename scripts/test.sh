@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Passes all tests, installing what they need. On a machine that has Rust, nothing else is to be done by hand.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# curl, because the demo's printed lines are run as pasted.
+if ! command -v curl >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get update -q && apt-get install -qy --no-install-recommends curl
+  else
+    echo "curl is missing and cannot be installed from here; the demo's lines are then asked by the tests themselves"
+  fi
+fi
+
+echo "== tests"
+cargo test --workspace --locked
+
+echo "== the index's publish step, every interleaving (loom)"
+cargo test --locked --release --features loom --lib -- loom_
+
+echo "== the index and the archived rows under AddressSanitizer"
+scripts/sanitize.sh

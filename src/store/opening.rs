@@ -1,0 +1,51 @@
+//! Opening the engine without trusting it to come back.
+//!
+//! Where its files are damaged, sled may panic inside `open`; while it unwinds, it waits for a flusher that was never started, for
+//! ever. So it opens in a thread of its own, whose panic is reported by the panic hook, before anything unwinds. The thread is
+//! then left to itself: it and what it holds stay until the process ends, once for every damaged store that is found.
+
+use std::cell::RefCell;
+use std::sync::Once;
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::{Store, StoreError, words_of};
+
+thread_local! {
+    /// Where the panic of this thread is reported.
+    static REPORT: RefCell<Option<Sender<Result<Store, StoreError>>>> = const { RefCell::new(None) };
+}
+
+static HOOK: Once = Once::new();
+
+/// Runs `open` in another thread; a panic in it is an error here, even if the thread never ends.
+pub(super) fn in_a_thread_of_its_own(
+    open: impl FnOnce() -> Result<Store, StoreError> + Send + 'static,
+) -> Result<Store, StoreError> {
+    HOOK.call_once(report_panics);
+    // Room for a panic's report and for what is returned after it.
+    let (sender, receiver) = bounded(2);
+    let run = move || {
+        REPORT.with(|report| *report.borrow_mut() = Some(sender.clone()));
+        let opened = open();
+        REPORT.with(|report| *report.borrow_mut() = None);
+        let _ = sender.send(opened);
+    };
+    let spawned = std::thread::Builder::new().name("store-open".to_owned()).spawn(run);
+    spawned.map_err(|error| StoreError::Engine(error.to_string()))?;
+    let gone = || Err(StoreError::Panicked("the opening thread ended without a word".to_owned()));
+    receiver.recv().unwrap_or_else(|_| gone())
+}
+
+fn report_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let report = REPORT.try_with(|report| report.try_borrow_mut().ok().and_then(|mut report| report.take()));
+        match report.ok().flatten() {
+            Some(report) => {
+                let _ = report.try_send(Err(StoreError::Panicked(words_of(panic.payload()))));
+            }
+            None => usual(panic),
+        }
+    }));
+}

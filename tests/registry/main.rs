@@ -1,0 +1,17 @@
+//! The registry as a whole, on real directories: what a start does with what it finds, what registering does, and that a restart,
+//! a backup or a damaged file never makes an answer lie.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "a panic in a test is its report"
+)]
+
+mod fixture;
+mod registering;
+mod restarting;
+mod starting;
