@@ -1,6 +1,6 @@
 //! `kill -9` at random moments of an import, alone and through a server: every row up to the last `durable` line is answered after the
 //! restart, and importing again ends where an undisturbed import ends.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 
 mod common;
 
@@ -80,7 +80,8 @@ fn assert_answered_up_to(server: &Server, line: u64) {
         let recipients: Vec<_> = run.iter().map(|index| population.recipient(*index)).collect();
         let lines: String = recipients.iter().map(|recipient| recipient.ask_member(true).line(None) + "\n").collect();
         let answers = server.batch(&format!("on={}&consent=true", population.as_of()), &lines);
-        let expected = recipients.iter().map(|recipient| recipient.expected_member(true, population.as_of(), None).compact_line());
+        let expected =
+            recipients.iter().map(|recipient| recipient.expected_member(true, population.as_of(), None).compact_line());
         let wrong: Vec<_> = expected.zip(&answers).filter(|(expected, answer)| expected != *answer).collect();
         assert!(answers.len() == run.len() && wrong.is_empty(), "durable up to line {line}: {wrong:#?}");
     }

@@ -1,5 +1,5 @@
 //! Bytes that changed on the disk: said on standard error and in the status, mended where the truth is whole, named where it is not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 
 mod common;
 
@@ -52,7 +52,7 @@ fn segment(place: &Place) -> PathBuf {
 
 fn troubles(server: &Server) -> Vec<String> {
     let status = server.status();
-    let health = server.get("/v1/health").is_ok().json();
+    let health = server.get("/v1/health").succeeds().json();
     let words: Vec<String> =
         status["troubles"].as_array().unwrap().iter().map(|trouble| trouble["trouble"].as_str().unwrap().to_owned()).collect();
     assert_eq!(health["troubles"], Value::from(words.clone()));
@@ -132,7 +132,14 @@ fn a_flipped_byte_in_the_store_is_never_answered_from() {
             noticed += 1;
             let notes = server.process.err.all().join("\n");
             assert!(notes.contains("store was damaged") && notes.contains("store.bad-"), "{notes}");
-            assert!(place.data().read_dir().unwrap().any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("store.bad-")));
+            assert!(
+                place.data().read_dir().unwrap().any(|entry| entry
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .starts_with("store.bad-"))
+            );
         } else {
             // A byte that nothing is read from; it is put back for the next spot.
             assert!(troubles.is_empty(), "{troubles:?}");

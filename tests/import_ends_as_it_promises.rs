@@ -265,9 +265,8 @@ fn a_file_with_rejects_is_applied_again() {
 fn several_files_go_in_order_and_stop_at_the_first_that_is_held_or_fails() {
     let place = Place::new();
     place.import("full.csv", &rows(0..200), &[]).ends(0);
-    let files = |names: &[&str]| -> Vec<String> {
-        names.iter().map(|name| place.path(name).to_str().unwrap().to_owned()).collect()
-    };
+    let files =
+        |names: &[&str]| -> Vec<String> { names.iter().map(|name| place.path(name).to_str().unwrap().to_owned()).collect() };
     let import = |names: &[&str]| {
         let files = files(names);
         place.run("import", &files.iter().map(String::as_str).collect::<Vec<_>>())

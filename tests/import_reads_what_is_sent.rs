@@ -36,7 +36,7 @@ fn a_cp932_file_is_answered_in_utf_8_whichever_bytes_a_character_came_in() {
         let place = Place::new();
         let file = place.write(name, bytes);
         place.run("import --encoding cp932", &[file.to_str().unwrap()]).ends(0);
-        let answer = place.serve().question(&member_json(&row, &day(0))).is_ok().json();
+        let answer = place.serve().question(&member_json(&row, &day(0))).succeeds().json();
         let entry = &answer["entitlements"][0];
         assert_eq!((&entry["certificate_name"], &entry["segment"]), (&"髙田①ｶﾅﾞ表ソ能".into(), &"髙～－①ｱ".into()), "{name}");
     }
@@ -105,7 +105,7 @@ fn marks_line_ends_quotes_order_and_compact_dates_are_taken_as_they_come() {
     let second: Vec<String> = second.lines().map(reversed).collect();
     place.run("import", &[place.write("order.csv", second.join("\n")).to_str().unwrap()]).ends(0);
     let server = place.serve();
-    let answer = server.question(&member_json(&Row::of(1), &day(0))).is_ok().json();
+    let answer = server.question(&member_json(&Row::of(1), &day(0))).succeeds().json();
     let entry = &answer["entitlements"][0];
     assert_eq!(entry["certificate_name"], "医療証, \"特例\"");
     assert_eq!(entry["segment"], "a\\b");
@@ -121,7 +121,9 @@ fn numbers_meet_however_they_are_padded_or_how_wide_they_are() {
     place.import("rows.csv", [&national, &padded], &[]).ends(0);
     let server = place.serve();
     let ask = |line: &str| server.batch("consent=true", line).remove(0).chars().next().unwrap();
-    for line in ["m\t138057:国12:123:00\t1980-01-01", "m\t00138057:国１２:１２３:00\t19800101", "m\t  138057:国12:１２３:0\t1980-01-01"] {
+    for line in
+        ["m\t138057:国12:123:00\t1980-01-01", "m\t00138057:国１２:１２３:00\t19800101", "m\t  138057:国12:１２３:0\t1980-01-01"]
+    {
         assert_eq!(ask(line), 'E', "{line}");
     }
     assert_eq!(ask("m\t138057:1234:2:00\t19800000"), 'E');
@@ -136,7 +138,8 @@ fn the_synthetic_population_imports_alike_in_both_encodings() {
         let (file, changes) = (place.path("rows.csv"), place.path("changes.csv"));
         let (file, changes) = (file.to_str().unwrap(), changes.to_str().unwrap());
         let today = day(0);
-        let arguments = ["synth", "--recipients", "2000", "--as-of", &today, "--encoding", encoding, "--out", file, "--changes", changes];
+        let arguments =
+            ["synth", "--recipients", "2000", "--as-of", &today, "--encoding", encoding, "--out", file, "--changes", changes];
         common::run(arguments).ends(0);
         place.run("import", &["--encoding", encoding, file]).ends(0);
         place.run("import", &["--encoding", encoding, changes]).ends(0);

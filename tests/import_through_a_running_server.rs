@@ -125,7 +125,7 @@ fn a_second_owner_is_refused_and_told_who_holds_the_directory() {
     let owner = server.process.id().to_string();
     let said = place.run("serve --listen 127.0.0.1:0", &[]).ends(1);
     assert!(said.err.contains(&owner), "{}", said.err);
-    server.get("/v1/health").is_ok();
+    server.get("/v1/health").succeeds();
     place.import("rows.csv", [&Row::of(1)], &[]).ends(0);
     // A dead owner holds nothing, though its socket is still there.
     let mut server = server;

@@ -26,12 +26,24 @@ fn a_malformed_question_is_told_what_is_wrong_and_never_what_it_said() {
         (member("06132013", "", "", "1980-01-01"), "bad_number", "member.number"),
         (member("06132013", number, "777", "1980-01-01"), "bad_branch_number", "member.branch_number"),
         (member("06132013", number, "", "1980-02-30"), "bad_birth_date", "member.birth_date"),
-        (json!({ "certificate": { "payer_number": "777", "recipient_number": number } }).to_string(), "bad_payer_number", "certificate.payer_number"),
-        (json!({ "certificate": { "payer_number": INFANTS, "recipient_number": "" } }).to_string(), "bad_recipient_number", "certificate.recipient_number"),
+        (
+            json!({ "certificate": { "payer_number": "777", "recipient_number": number } }).to_string(),
+            "bad_payer_number",
+            "certificate.payer_number",
+        ),
+        (
+            json!({ "certificate": { "payer_number": INFANTS, "recipient_number": "" } }).to_string(),
+            "bad_recipient_number",
+            "certificate.recipient_number",
+        ),
         (json!({ "card_link": long }).to_string(), "bad_card_link", "card_link"),
         (json!({ "card_link": number, "service_date": "7 July" }).to_string(), "bad_service_date", "service_date"),
         (json!({ "card_link": number, "institution": "777" }).to_string(), "bad_institution", "institution"),
-        (json!({ "card_link": number, "certificate": { "payer_number": INFANTS, "recipient_number": "1" } }).to_string(), "bad_question", ""),
+        (
+            json!({ "card_link": number, "certificate": { "payer_number": INFANTS, "recipient_number": "1" } }).to_string(),
+            "bad_question",
+            "",
+        ),
         (json!({ "card_link": number, "SECRET77": 1 }).to_string(), "bad_question", ""),
         (json!({ "card_link": 777 }).to_string(), "bad_question", ""),
         (format!("{{\"card_link\":\"{number}\""), "bad_json", ""),
@@ -68,7 +80,7 @@ fn methods_media_types_targets_and_parameters_are_held_to() {
     assert_eq!(code(http.ask("GET", "/control/standing", &[], b"")), is(404, "not_found"));
     for target in ["/v1/health", "/v1/status", "/metrics"] {
         assert_eq!(code(http.ask("POST", target, &[], b"")), is(405, "method_not_allowed"));
-        http.ask("GET", target, &[], b"").is_ok();
+        http.ask("GET", target, &[], b"").succeeds();
     }
     assert!(http.ask("GET", "/metrics", &[], b"").body.contains("shikaku_ready 1\n"));
 }
@@ -96,7 +108,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
     for request in [format!("GET /v1/health HTTP/1.1\r\n{many}\r\n"), "SECRET77 is no request line\r\n\r\n".to_owned()] {
         assert!(!whole(&request).starts_with("HTTP/1.1 200"), "{request}");
     }
-    server.get("/v1/health").is_ok();
+    server.get("/v1/health").succeeds();
 }
 
 #[test]
@@ -120,7 +132,7 @@ fn a_batch_answers_each_line_and_refuses_to_grow_without_bound() {
         good_answer,
     ];
     assert_eq!(server.batch("consent=true", &lines), expected);
-    let ndjson = server.connect().ask("POST", "/v1/eligibility/batch?consent=true", &[TSV], lines.as_bytes()).is_ok();
+    let ndjson = server.connect().ask("POST", "/v1/eligibility/batch?consent=true", &[TSV], lines.as_bytes()).succeeds();
     let objects: Vec<serde_json::Value> = ndjson.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects.len(), expected.len());
     for (object, expected) in objects.iter().zip(expected) {
@@ -131,7 +143,7 @@ fn a_batch_answers_each_line_and_refuses_to_grow_without_bound() {
     }
 
     let batch = |lines: &str| server.connect().ask("POST", "/v1/eligibility/batch?consent=true", &[TSV], lines.as_bytes());
-    let largest = batch(&"k\ta\n".repeat(10_000)).is_ok();
+    let largest = batch(&"k\ta\n".repeat(10_000)).succeeds();
     assert_eq!(largest.body.lines().count(), 10_000);
     // So large an answer ends its connection, and says so.
     assert_eq!(largest.header("Connection"), Some("close"));
@@ -163,7 +175,7 @@ fn tokens_are_made_listed_and_revoked_under_a_running_server() {
     let server = place.serve();
     let body = member_json(&row, &day(0));
     // Without tokens, loopback may ask.
-    ask_with(&server, None, &body).is_ok();
+    ask_with(&server, None, &body).succeeds();
 
     let token = place.run("token add", &["--institution", HOSPITAL, "--role", "lookup"]).ends(0).out;
     let other = place.run("token add", &["--institution", FAR_HOSPITAL, "--role", "monitor"]).ends(0).out;
@@ -175,10 +187,10 @@ fn tokens_are_made_listed_and_revoked_under_a_running_server() {
     assert_eq!(ask_with(&server, Some(&bearing(&other)), &body).error(), (403, "forbidden".to_owned()));
 
     // The token's institution is the institution.
-    let answer = ask_with(&server, Some(&bearing(&token)), &body).is_ok().json();
+    let answer = ask_with(&server, Some(&bearing(&token)), &body).succeeds().json();
     assert_eq!(answer["verdict"], "eligible");
     let named = |code: &str| body.replace("\"consent\"", &format!("\"institution\":\"{code}\",\"consent\""));
-    ask_with(&server, Some(&bearing(&token)), &named(HOSPITAL)).is_ok();
+    ask_with(&server, Some(&bearing(&token)), &named(HOSPITAL)).succeeds();
     let mismatch = ask_with(&server, Some(&bearing(&token)), &named(FAR_HOSPITAL));
     assert_eq!(mismatch.error(), (403, "institution_mismatch".to_owned()));
     assert!(!mismatch.body.contains(FAR_HOSPITAL));

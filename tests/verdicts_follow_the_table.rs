@@ -104,11 +104,11 @@ impl Question {
     /// Asks in all six forms, which must agree; gives the answer in JSON.
     #[track_caller]
     fn answer(&self, server: &Server) -> Value {
-        let answer = server.question(&self.json()).is_ok().json();
+        let answer = server.question(&self.json()).succeeds().json();
         let compact = compact_of(&answer);
         let tsv = ("Accept", "text/tab-separated-values");
         let single = |headers: &[(&str, &str)], target: &str, body: &str| {
-            server.connect().ask("POST", target, headers, body.as_bytes()).is_ok().body
+            server.connect().ask("POST", target, headers, body.as_bytes()).succeeds().body
         };
         let plain = format!("/v1/eligibility?{}", self.query());
         let batch = format!("/v1/eligibility/batch?{}", self.query());
@@ -263,7 +263,7 @@ fn without_consent_the_answer_is_the_same_whoever_is_asked_about() {
         let absent = given.replace("\"consent\":true,", "");
         assert!(refused != given && absent != given);
         for body in [refused, absent] {
-            let answer = server.question(&body).is_ok();
+            let answer = server.question(&body).succeeds();
             assert_eq!((&answer.json()["verdict"], &answer.json()["entitlements"]), (&json!("no_information"), &json!([])));
             answers.push(without_as_of(&answer.body));
         }
@@ -273,7 +273,7 @@ fn without_consent_the_answer_is_the_same_whoever_is_asked_about() {
         }
         let target = format!("/v1/eligibility?on={}", day(0));
         let plain = server.connect().ask("POST", &target, &[("Content-Type", "text/plain")], ask_member(row).as_bytes());
-        answers.push(without_as_of(&plain.is_ok().body));
+        answers.push(without_as_of(&plain.succeeds().body));
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
 
@@ -290,8 +290,7 @@ fn without_consent_the_answer_is_the_same_whoever_is_asked_about() {
 fn old_data_say_stale_where_they_would_have_said_no() {
     let place = Place::new();
     masters(&place);
-    let (known, expired, future) =
-        (Row::of(1), Row::of(2).with("valid_to", day(-30)), Row::of(3).with("valid_from", day(30)));
+    let (known, expired, future) = (Row::of(1), Row::of(2).with("valid_to", day(-30)), Row::of(3).with("valid_from", day(30)));
     place.import("rows.csv", [&known, &expired, &future], &[]).ends(0);
     let server = place.serve_configured("data_age_max_hours = 0\n");
     let query = format!("on={}&consent=true", day(0));
@@ -305,7 +304,7 @@ fn old_data_say_stale_where_they_would_have_said_no() {
     asked(format!("c\t{INFANTS}\tR99")).is("stale", &server);
     asked(format!("c\t{NOT_TAKING_PART}\tR99")).is("stale", &server);
     assert_eq!(notes(&asked(ask_member(&known)).is("eligible", &server)), ["old_data"]);
-    let health = server.get("/v1/health").is_ok().json();
+    let health = server.get("/v1/health").succeeds().json();
     assert_eq!(health["troubles"], json!(["old_data"]));
 }
 
@@ -341,7 +340,7 @@ fn a_day_before_the_horizon_is_an_error_and_a_person_who_ended_before_it_is_not_
     assert_eq!(horizon, first.checked_sub(jiff::Span::new().months(24)).unwrap());
     let before = horizon.yesterday().unwrap().to_string();
     assert_eq!(server.question(&member_json(&long_ended, &before)).error(), (400, "before_retention".to_owned()));
-    server.question(&member_json(&long_ended, &horizon.to_string())).is_ok();
+    server.question(&member_json(&long_ended, &horizon.to_string())).succeeds();
     let lines = format!("{}\t{before}\n{}\t{horizon}", ask_member(&long_ended), ask_member(&long_ended));
     assert_eq!(server.batch("consent=true", &lines), ["!\tbefore_retention", "N"]);
 }
