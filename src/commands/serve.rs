@@ -176,10 +176,12 @@ impl Housekeeping {
         let mut last_day: Option<Day> = None;
         while !self.stop.load(Ordering::Relaxed) {
             self.service.clock.tick();
-            if turn.is_multiple_of(4) {
-                if let Err(error) = self.registry.maintain(now()) {
-                    tracing::error!(%error, "maintenance failed");
-                }
+            if turn.is_multiple_of(4)
+                && let Err(error) = self.registry.maintain(now())
+            {
+                tracing::error!(%error, "maintenance failed");
+            }
+            if turn.is_multiple_of(10) {
                 self.service.pages.store(Arc::new(Pages::of(&self.registry, Some(&self.counters), self.started)));
             }
             if turn.is_multiple_of(20) {

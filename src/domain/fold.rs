@@ -9,8 +9,9 @@ use unicode_normalization::UnicodeNormalization;
 /// The version of the folding; it is part of the stored formats, so that a later folding can live beside this one.
 pub const FOLDING_VERSION: u8 = 1;
 
-/// The most bytes a folded text may have. Symbols, numbers and recipient numbers are all limited to far fewer characters.
-pub const FOLDED_BYTES_MAX: usize = 240;
+/// The most bytes a folded text may have. Symbols and numbers have at most 40
+/// characters and recipient numbers 30, of at most three bytes each but for the rarest kanji.
+pub const FOLDED_BYTES_MAX: usize = 128;
 
 /// The text folds to more than [`FOLDED_BYTES_MAX`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

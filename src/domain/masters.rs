@@ -169,7 +169,8 @@ pub struct Masters {
     issuers: Vec<Authority>,
     /// By the first five digits of an authority code, one more than its place in `authorities`; 0 where there is none.
     places: Vec<u16>,
-    schemes: HashMap<u8, Scheme>,
+    /// By law code.
+    schemes: Vec<Option<Scheme>>,
     participation: HashMap<AuthorityCode, Vec<(Day, Day)>>,
     payers: HashMap<PayerNumber, Vec<Payer>>,
 }
@@ -194,7 +195,15 @@ impl Masters {
                 self.places = places;
             }
             MasterKind::Issuers => self.issuers = lines.read(issuer)?,
-            MasterKind::Schemes => self.schemes = lines.read(scheme)?.into_iter().collect(),
+            MasterKind::Schemes => {
+                let mut schemes = vec![None; 100];
+                for (code, scheme) in lines.read(scheme)? {
+                    if let Some(place) = schemes.get_mut(usize::from(code)) {
+                        *place = Some(scheme);
+                    }
+                }
+                self.schemes = schemes;
+            }
             MasterKind::Participation => {
                 let mut table: HashMap<AuthorityCode, Vec<(Day, Day)>> = HashMap::new();
                 for (code, period) in lines.read(|columns| participation(columns, self))? {
@@ -226,7 +235,7 @@ impl Masters {
 
     /// The national scheme of a law code.
     pub fn scheme(&self, code: LawCode) -> Option<&Scheme> {
-        self.schemes.get(&code.value())
+        self.schemes.get(usize::from(code.value()))?.as_ref()
     }
 
     /// The payer number's entry on a day.
@@ -260,7 +269,7 @@ impl Masters {
     pub fn counts(&self) -> [usize; 5] {
         let participation = self.participation.values().map(Vec::len).sum();
         let payers = self.payers.values().map(Vec::len).sum();
-        [self.authorities.len(), self.issuers.len(), self.schemes.len(), participation, payers]
+        [self.authorities.len(), self.issuers.len(), self.schemes.iter().flatten().count(), participation, payers]
     }
 }
 

@@ -21,6 +21,14 @@ pub struct Found<'g> {
     pub complete: bool,
 }
 
+impl Default for Found<'_> {
+    /// Nothing yet.
+    #[inline]
+    fn default() -> Self {
+        Found { dossiers: ArrayVec::new_const(), complete: true }
+    }
+}
+
 /// A handle for looking up; cheap to clone, and any number may be used at once.
 #[derive(Clone)]
 pub struct IndexReader {
@@ -28,15 +36,16 @@ pub struct IndexReader {
 }
 
 impl IndexReader {
-    /// Finds the dossiers under a key. `confirm` says whether a dossier really has the key that hashed so.
+    /// Finds the dossiers under a key, into `found`: it is too large to be moved about. `confirm` says whether a dossier really has the key that hashed so.
     ///
     /// The guard must have been pinned before, and lives as long as what is found is used: `crossbeam_epoch::pin()`.
     #[inline]
-    pub fn find<'g>(&self, guard: &'g Guard, key: KeyHash, confirm: impl Fn(DossierRef<'g>) -> bool) -> Found<'g> {
-        let mut found = Found { dossiers: ArrayVec::new(), complete: true };
+    pub fn find<'g>(&self, guard: &'g Guard, key: KeyHash, found: &mut Found<'g>, confirm: impl Fn(DossierRef<'g>) -> bool) {
         loop {
+            found.dossiers.clear();
+            found.complete = true;
             let before = self.shared.moves.before();
-            let Some(table) = self.shared.table(guard) else { return found };
+            let Some(table) = self.shared.table(guard) else { return };
             table.probe(key, |position| {
                 // SAFETY: the position was just read from a slot, and `guard` keeps its segment mapped as long as `'g`.
                 let dossier: DossierRef<'g> = unsafe { self.shared.arena.dossier(position) };
@@ -47,10 +56,8 @@ impl IndexReader {
                 Probe::GoOn
             });
             if self.shared.moves.unchanged_since(before) {
-                return found;
+                return;
             }
-            found.dossiers.clear();
-            found.complete = true;
         }
     }
 

@@ -8,6 +8,7 @@ use crate::domain::day::{BirthDate, Day};
 use crate::domain::decision::{self, Answer, Knowledge, Question, Subject};
 use crate::domain::fold::TooLong;
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
+use crate::index::Found;
 use crate::record::ArchivedRow;
 use crate::record::identity::{KeyBytes, KeyHash, KeyKind};
 
@@ -97,11 +98,14 @@ impl Reader {
         now_unix_s: u64,
     ) -> Answer<'g, ArchivedRow> {
         let key = &inquiry.key;
-        let found = match inquiry.who {
-            Who::Member { .. } => self.index.find(guard, inquiry.hash, |dossier| dossier.has_member_key(key)),
-            Who::Certificate { .. } => self.index.find(guard, inquiry.hash, |dossier| dossier.has_certificate_key(key)),
-            Who::Card => self.index.find(guard, inquiry.hash, |dossier| dossier.has_card_link(key)),
-        };
+        let mut found = Found::default();
+        match inquiry.who {
+            Who::Member { .. } => self.index.find(guard, inquiry.hash, &mut found, |dossier| dossier.has_member_key(key)),
+            Who::Certificate { .. } => {
+                self.index.find(guard, inquiry.hash, &mut found, |dossier| dossier.has_certificate_key(key));
+            }
+            Who::Card => self.index.find(guard, inquiry.hash, &mut found, |dossier| dossier.has_card_link(key)),
+        }
         let question = Question { subject: inquiry.subject(), service_date: inquiry.service_date, institution };
         let knowledge =
             Knowledge { masters: &view.masters, sources: &view.sources, now_unix_s, data_age_max_s: self.data_age_max_s };

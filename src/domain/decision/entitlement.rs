@@ -1,10 +1,10 @@
 //! What each certificate says for the service date: one entry a certificate, in the order in which payers apply.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 
 use arrayvec::ArrayVec;
 
-use super::person::Person;
+use super::person::{Chosen, Person};
 use super::{Answer, CERTIFICATES_MAX, Dossier, Knowledge, Note, Notes, Question, Row, Verdict};
 use crate::domain::day::Day;
 use crate::domain::fold;
@@ -34,22 +34,22 @@ struct Certificate<'a, D: Dossier<'a>> {
 
 /// Fills in the person's entitlements, sorted and numbered.
 pub(super) fn list<'a, D: Dossier<'a>>(
-    person: &Person<D>,
+    person: &Person<'_, D>,
     question: &Question<'_>,
     knowledge: &Knowledge<'_>,
     answer: &mut Answer<'a, D::Row>,
 ) {
     let mut certificates: ArrayVec<Certificate<'a, D>, CERTIFICATES_MAX> = ArrayVec::new();
-    for dossier in &person.dossiers {
+    for dossier in person.dossiers.iter() {
         for (row, sequence) in dossier.rows().filter(|(row, _)| question.subject.asks_about(*row)) {
-            if is_superseded(row, sequence, &person.dossiers) {
+            if is_superseded(row, sequence, person.dossiers) {
                 continue;
             }
-            let same = certificates.iter_mut().find(|certificate| certificate.has(*dossier, row));
+            let same = certificates.iter_mut().find(|certificate| certificate.has(dossier, row));
             match same {
                 Some(certificate) => certificate.take(row, question.service_date),
                 None => {
-                    let mut certificate = Certificate::new(*dossier, row);
+                    let mut certificate = Certificate::new(dossier, row);
                     certificate.take(row, question.service_date);
                     if certificates.try_push(certificate).is_err() {
                         answer.notes.add(Note::Truncated);
@@ -59,20 +59,11 @@ pub(super) fn list<'a, D: Dossier<'a>>(
         }
     }
 
-    let mut entries: ArrayVec<(Entitlement<'a, D::Row>, D), CERTIFICATES_MAX> = ArrayVec::new();
+    if certificates.len() > 1 {
+        certificates.sort_unstable_by(|one, other| one.order_beside(other, question, knowledge));
+    }
     for certificate in &certificates {
-        if let Some(entry) = certificate.entitlement(question, knowledge) {
-            entries.push((entry, certificate.dossier));
-        }
-    }
-    if entries.len() > 1 {
-        entries.sort_unstable_by(|(one, one_in), (other, other_in)| {
-            let by_certificate = order(one, knowledge).cmp(&order(other, knowledge));
-            // Without recipient numbers it is the insured identity that makes two certificates two.
-            by_certificate.then_with(|| insured_identity(*one_in).cmp(&insured_identity(*other_in)))
-        });
-    }
-    for (entry, _) in entries {
+        let Some(entry) = certificate.entitlement(question, knowledge) else { continue };
         if answer.entitlements.try_push(entry).is_err() {
             answer.notes.add(Note::Truncated);
             break;
@@ -82,11 +73,14 @@ pub(super) fn list<'a, D: Dossier<'a>>(
 
 /// A row on its way from one dossier to another is seen in both: the newer registration counts, whatever days either covers.
 /// Within one dossier no row is twice.
-fn is_superseded<'a, D: Dossier<'a>>(row: &D::Row, sequence: u64, dossiers: &[D]) -> bool {
+fn is_superseded<'a, D: Dossier<'a>>(row: &D::Row, sequence: u64, dossiers: Chosen<'_, D>) -> bool {
+    if !dossiers.are_several() {
+        return false;
+    }
     let supersedes =
         |newer: &D::Row| newer.history_key() == row.history_key() && is_same_type(newer, row) && is_same_recipient(newer, row);
-    let holds_newer = |dossier: &D| dossier.rows().any(|(newer, known_since)| known_since > sequence && supersedes(newer));
-    dossiers.len() > 1 && dossiers.iter().any(holds_newer)
+    let holds_newer = |dossier: D| dossier.rows().any(|(newer, known_since)| known_since > sequence && supersedes(newer));
+    dossiers.iter().any(holds_newer)
 }
 
 fn is_same_type<R: Row>(one: &R, other: &R) -> bool {
@@ -109,10 +103,25 @@ impl<'a, D: Dossier<'a>> Certificate<'a, D> {
 
     /// Whether a row is another period of this certificate: a row's identity without its history key.
     fn has(&self, dossier: D, row: &D::Row) -> bool {
-        let by_recipient = is_same_recipient(self.first, row);
-        let by_insured = self.first.recipient_number().is_empty() && row.recipient_number().is_empty();
-        is_same_type(self.first, row)
-            && (by_recipient || by_insured && insured_identity(self.dossier) == insured_identity(dossier))
+        if !is_same_type(self.first, row) {
+            return false;
+        }
+        match (self.first.recipient_number().is_empty(), row.recipient_number().is_empty()) {
+            (false, false) => is_same_recipient(self.first, row),
+            (true, true) => insured_identity(self.dossier) == insured_identity(dossier),
+            _ => false,
+        }
+    }
+
+    /// Which of two certificates is listed first.
+    fn order_beside(&self, other: &Self, question: &Question<'_>, knowledge: &Knowledge<'_>) -> Ordering {
+        let order = |certificate: &Self| {
+            let entry = certificate.entitlement(question, knowledge);
+            entry.map(|entry| order(&entry, knowledge))
+        };
+        // Without recipient numbers it is the insured identity that makes two certificates two.
+        let by_insured = || insured_identity(self.dossier).cmp(&insured_identity(other.dossier));
+        order(self).cmp(&order(other)).then_with(by_insured)
     }
 
     /// Weighs one row: of those covering the day the latest to start, then to end, then the greater history key; of those

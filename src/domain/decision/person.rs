@@ -1,23 +1,50 @@
 //! Whom a question means: which of the dossiers found are one person, and when only the clerk can tell.
 
-use arrayvec::ArrayVec;
-
 use super::{Action, Dossier, Note, Notes, Question, Row, Subject};
 use crate::domain::day::Day;
 use crate::domain::fold;
 use crate::domain::identifier::BranchNumber;
 
-/// The most dossiers weighed for one question: every branch number there is, and one without.
-pub(super) const DOSSIERS_MAX: usize = 101;
+/// Some of the dossiers found, marked in place: most questions find one, and none is worth copying.
+#[derive(Clone, Copy)]
+pub(super) struct Chosen<'f, D> {
+    found: &'f [D],
+    /// One bit for each that is chosen.
+    marks: u128,
+}
 
 /// The dossiers that are the person asked about.
-pub(super) struct Person<D> {
-    pub(super) dossiers: ArrayVec<D, DOSSIERS_MAX>,
+pub(super) struct Person<'f, D> {
+    pub(super) dossiers: Chosen<'f, D>,
     pub(super) notes: Notes,
 }
 
+impl<'f, D: Copy> Chosen<'f, D> {
+    fn of(found: &'f [D], fits: impl Fn(D) -> bool) -> Chosen<'f, D> {
+        let marked = |(place, dossier): (usize, &D)| u128::from(fits(*dossier)) << place;
+        Chosen { found, marks: found.iter().enumerate().map(marked).fold(0, |marks, mark| marks | mark) }
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = D> + Clone + use<'f, D> {
+        let marked = self.found.iter().enumerate().filter(move |(place, _)| self.marks >> place & 1 == 1);
+        marked.map(|(_, dossier)| *dossier)
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.marks == 0
+    }
+
+    pub(super) fn are_several(self) -> bool {
+        self.marks.count_ones() > 1
+    }
+}
+
 /// The person meant, or what to ask for when several fit.
-pub(super) fn resolve<'a, D: Dossier<'a>>(found: &[D], question: &Question<'_>) -> Result<Person<D>, Action> {
+pub(super) fn resolve<'f, 'a, D: Dossier<'a>>(found: &'f [D], question: &Question<'_>) -> Result<Person<'f, D>, Action> {
+    // There are a hundred branch numbers: more dossiers than there are marks are several people whatever else is true.
+    if found.len() > u128::BITS as usize {
+        return Err(Action::AskForPaperCertificate);
+    }
     match question.subject {
         Subject::Member { branch } => member(found, branch, question.service_date),
         Subject::Certificate { birth, .. } => shared_key(found, &question.subject, birth.is_none()),
@@ -26,7 +53,7 @@ pub(super) fn resolve<'a, D: Dossier<'a>>(found: &[D], question: &Question<'_>) 
 }
 
 /// The branch number decides among the dossiers under one insurer, symbol, number and birth date.
-fn member<'a, D: Dossier<'a>>(found: &[D], asked: Option<BranchNumber>, day: Day) -> Result<Person<D>, Action> {
+fn member<'f, 'a, D: Dossier<'a>>(found: &'f [D], asked: Option<BranchNumber>, day: Day) -> Result<Person<'f, D>, Action> {
     let mut notes = Notes::default();
     let registered = |dossier: &&D| dossier.branch_number().is_some();
     let unassigned = found.iter().find(|dossier| dossier.branch_number().is_none());
@@ -42,17 +69,11 @@ fn member<'a, D: Dossier<'a>>(found: &[D], asked: Option<BranchNumber>, day: Day
         }
     };
 
-    let mut dossiers = ArrayVec::new();
-    for dossier in found {
-        let fits = match (dossier.branch_number(), asked) {
-            (Some(branch), Some(asked)) => branch == asked,
-            (None, _) => !others_exist,
-            (Some(_), None) => true,
-        };
-        if fits && dossiers.try_push(*dossier).is_err() {
-            return Err(Action::AskForPaperCertificate);
-        }
-    }
+    let dossiers = Chosen::of(found, |dossier| match (dossier.branch_number(), asked) {
+        (Some(branch), Some(asked)) => branch == asked,
+        (None, _) => !others_exist,
+        (Some(_), None) => true,
+    });
     if others_exist && unassigned.is_some() {
         if dossiers.is_empty() {
             return Err(Action::AskForPaperCertificate);
@@ -91,13 +112,17 @@ fn may_be_several_people<'a, D: Dossier<'a>>(dossier: D, day: Day) -> bool {
 }
 
 /// Dossiers that share a certificate or a card are one person unless something shows otherwise.
-fn shared_key<'a, D: Dossier<'a>>(found: &[D], subject: &Subject<'_>, birth_can_be_asked: bool) -> Result<Person<D>, Action> {
-    let mut dossiers: ArrayVec<D, DOSSIERS_MAX> = ArrayVec::new();
-    for dossier in found.iter().filter(|dossier| subject.may_mean(**dossier)) {
-        dossiers.try_push(*dossier).map_err(|_| Action::AskForPaperCertificate)?;
+fn shared_key<'f, 'a, D: Dossier<'a>>(
+    found: &'f [D],
+    subject: &Subject<'_>,
+    birth_can_be_asked: bool,
+) -> Result<Person<'f, D>, Action> {
+    let dossiers = Chosen::of(found, |dossier| subject.may_mean(dossier));
+    if !dossiers.are_several() {
+        return Ok(Person { dossiers, notes: Notes::default() });
     }
     let pairs_any = |test: &dyn Fn(D, D) -> bool| {
-        dossiers.iter().enumerate().any(|(place, one)| dossiers.iter().take(place).any(|other| test(*one, *other)))
+        dossiers.iter().enumerate().any(|(place, one)| dossiers.iter().take(place).any(|other| test(one, other)))
     };
     // A birth date helps only where no two people share one.
     let twins = pairs_any(&|one, other| one.birth_date() == other.birth_date() && different_branches(one, other));
