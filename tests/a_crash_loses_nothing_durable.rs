@@ -12,7 +12,7 @@ use common::{Place, Running, Server, day, run};
 use shikaku::domain::day::Day;
 use shikaku::population::Population;
 
-const RECIPIENTS: u64 = 12_000;
+const RECIPIENTS: u64 = 30_000;
 const ROUNDS: usize = 5;
 
 /// The file, what an undisturbed import of it comes to, and how long that takes.

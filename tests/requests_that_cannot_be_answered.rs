@@ -102,6 +102,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
     assert_eq!(status(&whole(&format!("{post}Content-Length: 9999999\r\n\r\n"))), "413");
     assert_eq!(status(&whole(&format!("{post}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))), "501");
     assert_eq!(status(&whole(&format!("{post}Content-Length: 2\r\nExpect: miracles\r\n\r\n{{}}"))), "417");
+    assert_eq!(status(&whole(&format!("{post}\r\n"))), "411");
     assert_eq!(status(&whole(&format!("{post}Content-Length: many\r\n\r\n"))), "400");
     // These only close the connection, with an answer or without.
     let many: String = (0..17).map(|place| format!("X-{place}: 1\r\n")).collect();
