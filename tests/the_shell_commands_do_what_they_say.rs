@@ -102,6 +102,16 @@ fn a_look_up_that_is_an_error_ends_with_1_and_one_without_consent_says_nothing()
 }
 
 #[test]
+fn a_mistyped_directory_does_not_become_a_register_that_knows_nobody() {
+    let place = Place::new();
+    let said = place.run("lookup --card card-1 --consent", &[]).ends(1);
+    assert!(said.err.contains("holds no register") && said.out.is_empty(), "{said:?}");
+    let backup = place.path("backup.snap");
+    place.run("snapshot create", &["--out", backup.to_str().unwrap()]).ends(1);
+    assert!(!place.data().exists() && !backup.exists());
+}
+
+#[test]
 fn an_absent_or_empty_directory_verifies_as_empty() {
     let place = Place::new();
     let report = place.verified();

@@ -138,6 +138,15 @@ fn owner_of(directory: &Path) -> Result<Owner, CommandError> {
     Ok(Owner::Local(Box::new(registry)))
 }
 
+/// The same for a command that only asks: where nothing was ever registered there is nothing to ask, and a mistyped path must not
+/// become a register that knows nobody.
+fn owner_of_existing(directory: &Path) -> Result<Owner, CommandError> {
+    if ["log", "store"].iter().any(|part| directory.join(part).exists()) {
+        return owner_of(directory);
+    }
+    Err(CommandError::new(format!("{} holds no register; `shikaku import` or `shikaku serve` makes one", directory.display())))
+}
+
 /// The time, ms since 1970.
 fn now() -> u64 {
     now_unix_ms()
