@@ -1,6 +1,6 @@
 //! `kill -9` at random moments of an import, alone and through a server: every row up to the last `durable` line is answered after the
 //! restart, and importing again ends where an undisturbed import ends.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)]
 
 mod common;
 
@@ -12,7 +12,7 @@ use common::{Place, Running, Server, day, run};
 use shikaku::domain::day::Day;
 use shikaku::population::Population;
 
-const RECIPIENTS: u64 = 12_000;
+const RECIPIENTS: u64 = 30_000;
 const ROUNDS: usize = 5;
 
 /// The file, what an undisturbed import of it comes to, and how long that takes.

@@ -27,7 +27,7 @@ fn paste(server: &Server, line: &str) -> Value {
     let pasted = Command::new("sh").args(["-c", line]).output().unwrap();
     if pasted.status.code() == Some(127) {
         let body = line.split(" -d '").nth(1).unwrap().trim_end_matches('\'');
-        return server.question(body).is_ok().json();
+        return server.question(body).succeeds().json();
     }
     assert!(pasted.status.success(), "{line}: {pasted:?}");
     serde_json::from_slice(&pasted.stdout).unwrap()

@@ -36,7 +36,7 @@ fn a_cp932_file_is_answered_in_utf_8_whichever_bytes_a_character_came_in() {
         let place = Place::new();
         let file = place.write(name, bytes);
         place.run("import --encoding cp932", &[file.to_str().unwrap()]).ends(0);
-        let answer = place.serve().question(&member_json(&row, &day(0))).is_ok().json();
+        let answer = place.serve().question(&member_json(&row, &day(0))).succeeds().json();
         let entry = &answer["entitlements"][0];
         assert_eq!((&entry["certificate_name"], &entry["segment"]), (&"髙田①ｶﾅﾞ表ソ能".into(), &"髙～－①ｱ".into()), "{name}");
     }
@@ -105,7 +105,7 @@ fn marks_line_ends_quotes_order_and_compact_dates_are_taken_as_they_come() {
     let second: Vec<String> = second.lines().map(reversed).collect();
     place.run("import", &[place.write("order.csv", second.join("\n")).to_str().unwrap()]).ends(0);
     let server = place.serve();
-    let answer = server.question(&member_json(&Row::of(1), &day(0))).is_ok().json();
+    let answer = server.question(&member_json(&Row::of(1), &day(0))).succeeds().json();
     let entry = &answer["entitlements"][0];
     assert_eq!(entry["certificate_name"], "医療証, \"特例\"");
     assert_eq!(entry["segment"], "a\\b");

@@ -65,7 +65,7 @@ impl Guarded {
     }
 
     #[track_caller]
-    fn is_as_before(self) {
+    fn stayed_as_it_was(self) {
         assert_eq!(self.place.state_checksum(), self.before);
     }
 }
@@ -80,7 +80,7 @@ fn a_column_by_that_name_refuses_the_file() {
         let added = added.concat().replacen(RIGHT, name, 1);
         guarded.refuses(&["--accept"], &added, RIGHT, "個人番号");
     }
-    guarded.is_as_before();
+    guarded.stayed_as_it_was();
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn one_value_among_texts_refuses_the_file_however_it_is_written() {
             guarded.refuses(&[], &csv(&rows), &secret, column);
         }
     }
-    guarded.is_as_before();
+    guarded.stayed_as_it_was();
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn neither_a_dry_run_nor_json_nor_a_file_of_rejects_repeats_it() {
     guarded.refuses(&["--accept"], &csv(&rows), RIGHT, "segment");
     assert!(!server.process.err.all().join("\n").contains(RIGHT));
     drop(server);
-    guarded.is_as_before();
+    guarded.stayed_as_it_was();
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_key_column_full_of_them_refuses_the_file() {
         let rows: Vec<Row> = (0..40).map(|body| Row::of(body).with(column, individual_number(31_415_926_535 + body))).collect();
         guarded.refuses(&["--accept"], &csv(&rows), &individual_number(31_415_926_535), column);
     }
-    guarded.is_as_before();
+    guarded.stayed_as_it_was();
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn methods_media_types_targets_and_parameters_are_held_to() {
     assert_eq!(code(http.ask("GET", "/control/standing", &[], b"")), is(404, "not_found"));
     for target in ["/v1/health", "/v1/status", "/metrics"] {
         assert_eq!(code(http.ask("POST", target, &[], b"")), is(405, "method_not_allowed"));
-        http.ask("GET", target, &[], b"").is_ok();
+        http.ask("GET", target, &[], b"").succeeds();
     }
     assert!(http.ask("GET", "/metrics", &[], b"").body.contains("shikaku_ready 1\n"));
 }
@@ -102,13 +102,14 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
     assert_eq!(status(&whole(&format!("{post}Content-Length: 9999999\r\n\r\n"))), "413");
     assert_eq!(status(&whole(&format!("{post}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"))), "501");
     assert_eq!(status(&whole(&format!("{post}Content-Length: 2\r\nExpect: miracles\r\n\r\n{{}}"))), "417");
+    assert_eq!(status(&whole(&format!("{post}\r\n"))), "411");
     assert_eq!(status(&whole(&format!("{post}Content-Length: many\r\n\r\n"))), "400");
     // These only close the connection, with an answer or without.
     let many: String = (0..17).map(|place| format!("X-{place}: 1\r\n")).collect();
     for request in [format!("GET /v1/health HTTP/1.1\r\n{many}\r\n"), "SECRET77 is no request line\r\n\r\n".to_owned()] {
         assert!(!whole(&request).starts_with("HTTP/1.1 200"), "{request}");
     }
-    server.get("/v1/health").is_ok();
+    server.get("/v1/health").succeeds();
 }
 
 #[test]
@@ -132,7 +133,7 @@ fn a_batch_answers_each_line_and_refuses_to_grow_without_bound() {
         good_answer,
     ];
     assert_eq!(server.batch("consent=true", &lines), expected);
-    let ndjson = server.connect().ask("POST", "/v1/eligibility/batch?consent=true", &[TSV], lines.as_bytes()).is_ok();
+    let ndjson = server.connect().ask("POST", "/v1/eligibility/batch?consent=true", &[TSV], lines.as_bytes()).succeeds();
     let objects: Vec<serde_json::Value> = ndjson.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(objects.len(), expected.len());
     for (object, expected) in objects.iter().zip(expected) {
@@ -143,7 +144,7 @@ fn a_batch_answers_each_line_and_refuses_to_grow_without_bound() {
     }
 
     let batch = |lines: &str| server.connect().ask("POST", "/v1/eligibility/batch?consent=true", &[TSV], lines.as_bytes());
-    let largest = batch(&"k\ta\n".repeat(10_000)).is_ok();
+    let largest = batch(&"k\ta\n".repeat(10_000)).succeeds();
     assert_eq!(largest.body.lines().count(), 10_000);
     // So large an answer ends its connection, and says so.
     assert_eq!(largest.header("Connection"), Some("close"));
@@ -175,7 +176,7 @@ fn tokens_are_made_listed_and_revoked_under_a_running_server() {
     let server = place.serve();
     let body = member_json(&row, &day(0));
     // Without tokens, loopback may ask.
-    ask_with(&server, None, &body).is_ok();
+    ask_with(&server, None, &body).succeeds();
 
     let token = place.run("token add", &["--institution", HOSPITAL, "--role", "lookup"]).ends(0).out;
     let other = place.run("token add", &["--institution", FAR_HOSPITAL, "--role", "monitor"]).ends(0).out;
@@ -187,10 +188,10 @@ fn tokens_are_made_listed_and_revoked_under_a_running_server() {
     assert_eq!(ask_with(&server, Some(&bearing(&other)), &body).error(), (403, "forbidden".to_owned()));
 
     // The token's institution is the institution.
-    let answer = ask_with(&server, Some(&bearing(&token)), &body).is_ok().json();
+    let answer = ask_with(&server, Some(&bearing(&token)), &body).succeeds().json();
     assert_eq!(answer["verdict"], "eligible");
     let named = |code: &str| body.replace("\"consent\"", &format!("\"institution\":\"{code}\",\"consent\""));
-    ask_with(&server, Some(&bearing(&token)), &named(HOSPITAL)).is_ok();
+    ask_with(&server, Some(&bearing(&token)), &named(HOSPITAL)).succeeds();
     let mismatch = ask_with(&server, Some(&bearing(&token)), &named(FAR_HOSPITAL));
     assert_eq!(mismatch.error(), (403, "institution_mismatch".to_owned()));
     assert!(!mismatch.body.contains(FAR_HOSPITAL));

@@ -10,7 +10,7 @@ use hyper::Method as HttpMethod;
 use serde_json::{Map, Value, json};
 
 use super::output::say;
-use super::{CommandError, Ended, Owner, owner_of};
+use super::{CommandError, Ended, Owner, owner_of_existing};
 use crate::serve::api::client::Client;
 use crate::serve::config::Config;
 use crate::serve::fast::{Method, Reply, Request};
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &LookupArguments) -> Result<Ended, CommandError> {
             let token = std::env::var("SHIKAKU_TOKEN").map(|token| format!("Bearer {token}")).ok();
             ask(&client, &target, content_type, token.as_deref(), body)?
         }
-        (Some(data), None) => match owner_of(data)? {
+        (Some(data), None) => match owner_of_existing(data)? {
             Owner::Server(client) => ask(&client, &target, content_type, None, body)?,
             Owner::Local(registry) => {
                 let service = Service::new(Config::default(), Tokens::default());

@@ -94,6 +94,8 @@ command_error_from!(
 
 /// Runs a command and says how it ended.
 pub fn run(line: CommandLine) -> ExitCode {
+    // Whatever a command makes is its owner's alone: the store's engine asks for no mode of its own.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     output::start_logging();
     let ended = match line.command {
         Command::Demo(arguments) => demo::run(&arguments),
@@ -134,6 +136,15 @@ fn owner_of(directory: &Path) -> Result<Owner, CommandError> {
         tracing::info!("{note}");
     }
     Ok(Owner::Local(Box::new(registry)))
+}
+
+/// The same for a command that only asks: where nothing was ever registered there is nothing to ask, and a mistyped path must not
+/// become a register that knows nobody.
+fn owner_of_existing(directory: &Path) -> Result<Owner, CommandError> {
+    if ["log", "store"].iter().any(|part| directory.join(part).exists()) {
+        return owner_of(directory);
+    }
+    Err(CommandError::new(format!("{} holds no register; `shikaku import` or `shikaku serve` makes one", directory.display())))
 }
 
 /// The time, ms since 1970.

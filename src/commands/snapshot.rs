@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::output::say;
-use super::{CommandError, Ended, Owner, now, owner_of};
+use super::{CommandError, Ended, Owner, now, owner_of_existing};
 use crate::registry::snapshot::{SnapshotSummary, restore};
 
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &SnapshotArguments) -> Result<Ended, CommandError> 
 fn create(data: &Path, out: &Path) -> Result<SnapshotSummary, CommandError> {
     let absolute = std::path::absolute(out);
     let absolute = absolute.map_err(|error| CommandError::new(format!("{}: {error}", out.display())))?;
-    match owner_of(data)? {
+    match owner_of_existing(data)? {
         Owner::Server(client) => Ok(client.snapshot(absolute)?),
         Owner::Local(registry) => {
             let summary = registry.create_snapshot(&absolute)?;

@@ -263,7 +263,7 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn is_ok(self) -> Answer {
+    pub fn succeeds(self) -> Answer {
         assert_eq!(self.status, 200, "{}", self.body);
         self
     }
@@ -324,7 +324,7 @@ impl Http {
     pub fn batch(&mut self, query: &str, lines: &str) -> Vec<String> {
         let headers = [("Content-Type", "text/tab-separated-values"), ("Accept", "text/tab-separated-values")];
         let target = format!("/v1/eligibility/batch?{query}");
-        let answer = self.ask("POST", &target, &headers, lines.as_bytes()).is_ok();
+        let answer = self.ask("POST", &target, &headers, lines.as_bytes()).succeeds();
         answer.body.lines().map(str::to_owned).collect()
     }
 }
