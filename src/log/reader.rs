@@ -317,13 +317,7 @@ impl SegmentHeader {
 
 /// Passes over frames at or before `from` that cannot be read, to the frame behind it, or to the segment's end where that begins
 /// the next one.
-fn pass_over(
-    file: &dyn DiskFile,
-    end: &mut ReplayEnd,
-    length: u64,
-    from: &Position,
-    damage: LogError,
-) -> Result<(), LogError> {
+fn pass_over(file: &dyn DiskFile, end: &mut ReplayEnd, length: u64, from: &Position, damage: LogError) -> Result<(), LogError> {
     let rest = read_rest(file, &end.segment, end.offset, length)?;
     let next = valid_frames(&rest).find(|(_, frame)| frame.sequence == from.sequence + 1);
     end.offset = next.map_or(length, |(at, _)| end.offset + at as u64);

@@ -10,8 +10,8 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use super::ledger::Ledger;
-use super::load::{self, LoadError};
 use super::ledger::NO_HORIZON;
+use super::load::{self, LoadError};
 use super::recovery::{BaseFacts, LogFacts, Start, StoreFacts, decide};
 use super::snapshot::SnapshotReader;
 use super::tally::Tally;

@@ -78,9 +78,7 @@ pub fn decide(log: LogFacts, store: StoreFacts, base: BaseFacts) -> Start {
             Start::FromStore
         }
         (LogFacts::Readable { first_sequence: 1 }, _) => Start::FromLog,
-        (LogFacts::Readable { first_sequence }, _)
-            if matches!(base, BaseFacts::At { sequence } if first_sequence <= sequence + 1) =>
-        {
+        (LogFacts::Readable { first_sequence }, _) if matches!(base, BaseFacts::At { sequence } if first_sequence <= sequence + 1) => {
             Start::FromBase
         }
         // The log begins behind what the store has: frames between the two are missing.

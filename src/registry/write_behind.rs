@@ -74,12 +74,7 @@ pub(super) struct WriteBehind {
 
 impl WriteBehind {
     /// Starts the thread on a store that stands at `applied`.
-    pub(super) fn start(
-        store: Store,
-        applied: u64,
-        filling: Filling,
-        troubles: Arc<Troubles>,
-    ) -> std::io::Result<WriteBehind> {
+    pub(super) fn start(store: Store, applied: u64, filling: Filling, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
         let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         let (for_thread, its_store) = (shared.clone(), store.clone());

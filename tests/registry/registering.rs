@@ -159,7 +159,8 @@ fn a_row_that_ended_before_the_horizon_is_history_only_and_still_supersedes() {
 fn pruning_moves_what_ended_out_of_memory_and_keeps_it_as_history() {
     let home = Home::new();
     let registry = home.open();
-    let ends_soon = Registration { valid_from: day("2024-01-01"), valid_to: day("2024-11-30"), history_key: "0".to_owned(), ..person(1) };
+    let ends_soon =
+        Registration { valid_from: day("2024-01-01"), valid_to: day("2024-11-30"), history_key: "0".to_owned(), ..person(1) };
     let alone = Registration { valid_from: day("2024-01-01"), valid_to: day("2024-11-30"), ..person(2) };
     register(&registry, [ends_soon.clone(), person(1), alone.clone()]);
     assert_eq!(seen(&registry, &alone).0, Verdict::Expired);
@@ -205,7 +206,12 @@ fn symbols_and_numbers_are_found_however_they_are_written() {
     let home = Home::new();
     let registry = home.open();
     register(&registry, [Registration { number: "１２ー３４".to_owned(), recipient_number: "４２".to_owned(), ..person(1) }]);
-    let asked = Registration { symbol: "品 1".to_owned(), number: "12-34".to_owned(), recipient_number: "0000042".to_owned(), ..person(1) };
+    let asked = Registration {
+        symbol: "品 1".to_owned(),
+        number: "12-34".to_owned(),
+        recipient_number: "0000042".to_owned(),
+        ..person(1)
+    };
     assert!(is_eligible(&registry, &asked));
 }
 
