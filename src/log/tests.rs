@@ -333,18 +333,19 @@ fn damage_at_or_before_the_place_to_begin_behind_is_passed_over_and_reported() {
         };
         log.reader().replay(&beginning(), 0, take).unwrap();
         for from in &places {
-            let reader = log.reader();
-            let start = reader.segments.iter().rfind(|segment| segment.first_sequence <= from.sequence + 1).unwrap();
-            let last_before = (from.sequence + 1 - start.first_sequence) as usize;
-            let frames = offsets(&start.path);
+            // The segment in which the next frame lies, or would.
+            let named = |segment: &PathBuf| segment.file_stem().unwrap().to_str().unwrap().parse::<u64>().unwrap();
+            let start = log.segments().into_iter().rfind(|segment| named(segment) <= from.sequence + 1).unwrap();
+            let last_before = (from.sequence + 1 - named(&start)) as usize;
+            let frames = offsets(&start);
             let damaged = std::iter::once(40).chain(frames.iter().take(last_before).map(|frame| frame + 60));
             for offset in damaged.filter(|_| last_before > 0) {
-                flip(&start.path, offset);
+                flip(&start, offset);
                 let (read, end) = log.read_from(from, from.sequence).unwrap();
                 assert_eq!(read, payloads[from.sequence as usize..], "{from:?} {offset}");
                 assert!(matches!(end.damage, Some(LogError::Corrupt { .. })), "{from:?} {offset}");
                 assert_eq!(end.position.sequence, 8);
-                flip(&start.path, offset);
+                flip(&start, offset);
             }
         }
     }
