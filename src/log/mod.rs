@@ -4,6 +4,8 @@ mod frame;
 mod reader;
 pub mod recovery;
 mod segment;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::PathBuf;

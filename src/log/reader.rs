@@ -17,7 +17,7 @@ use crate::disk::{Disk, DiskFile, OpenMode};
 pub struct LogReader {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
-    stream: StreamId,
+    stream: Option<StreamId>,
     segments: Vec<Segment>,
 }
 
@@ -61,8 +61,8 @@ pub struct ReplayEnd {
 }
 
 impl LogReader {
-    /// Lists the segments and reads their headers; `None` when there is no log. One good header is enough to go on: which of the
-    /// others matter depends on where reading begins.
+    /// Lists the segments and reads their headers; `None` when there is no log. Whether a header that cannot be read matters depends
+    /// on where reading begins.
     pub fn open(disk: Arc<dyn Disk>, directory: &Path) -> Result<Option<LogReader>, LogError> {
         let names = match disk.list(directory) {
             Ok(names) => names,
@@ -82,19 +82,20 @@ impl LogReader {
             });
             segments.push(Segment { path, first_sequence, header });
         }
-        let Some(first) = segments.first() else { return Ok(None) };
+        if segments.is_empty() {
+            return Ok(None);
+        }
         let stream = segments.iter().find_map(|segment| segment.header.ok().map(|header| header.stream));
-        let Some(stream) = stream else { return first.header().map(|_| None) };
         for segment in &mut segments {
-            if segment.header.is_ok_and(|header| header.stream != stream) {
+            if segment.header.is_ok_and(|header| Some(header.stream) != stream) {
                 segment.header = Err((16, Fault::Stream));
             }
         }
         Ok(Some(LogReader { disk, directory: directory.to_owned(), stream, segments }))
     }
 
-    /// The stream.
-    pub fn stream(&self) -> StreamId {
+    /// The stream, as the first header that can be read says it.
+    pub fn stream(&self) -> Option<StreamId> {
         self.stream
     }
 

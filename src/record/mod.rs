@@ -6,9 +6,13 @@
 
 pub mod checksum;
 pub mod dossier;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod identity;
 pub mod payload;
 pub mod row;
+#[cfg(test)]
+mod tests;
 
 pub use checksum::StateChecksum;
 pub use dossier::{DossierBatch, DossierRef};

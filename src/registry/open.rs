@@ -106,16 +106,15 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, 
 impl Opening<'_> {
     fn run(mut self, lock: DirectoryLock) -> Result<Registry, RegistryError> {
         let log = LogReader::open(self.disk.clone(), &self.log_path());
-        let (log, log_error) = match log {
+        let (log, newer) = match log {
             Ok(log) => (log, None),
-            Err(error @ LogError::Disk { .. }) => return Err(error.into()),
-            Err(error) => (None, Some(error)),
+            Err(error @ LogError::NewerFormat { .. }) => (None, Some(error)),
+            Err(error) => return Err(error.into()),
         };
-        let mut store = self.open_store(log.as_ref().map(LogReader::stream));
+        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
         loop {
-            let log_facts = match (&log, &log_error) {
-                (_, Some(LogError::NewerFormat { .. })) => LogFacts::Newer,
-                (_, Some(_)) => LogFacts::Damaged,
+            let log_facts = match (&log, &newer) {
+                (_, Some(_)) => LogFacts::Newer,
                 (None, None) => LogFacts::None,
                 (Some(log), None) => LogFacts::Readable { first_sequence: log.first_sequence() },
             };
@@ -135,13 +134,9 @@ impl Opening<'_> {
                 (Start::FromBase, Some(log), found) => self.start_from_base(log, base, found).map(Some),
                 (Start::StoreOnlyLogLost, _, FoundStore::Good { store, meta }) => {
                     let detail = format!("the store stands at sequence {}, the log does not reach it", meta.position.sequence);
-                    self.store_only(&store, &meta, Trouble::LogLost, &detail)
+                    self.store_only(&store, &meta, &detail)
                 }
-                (Start::StoreOnlyLogCorrupt, _, FoundStore::Good { store, meta }) => {
-                    let detail = log_error.as_ref().map(ToString::to_string).unwrap_or_default();
-                    self.store_only(&store, &meta, Trouble::LogCorrupt, &detail)
-                }
-                (_, _, found) => return Err(self.refusal(log_error, &found)),
+                (_, _, found) => return Err(self.refusal(newer, &found)),
             };
             match outcome? {
                 Some(writer) => return self.finish(writer, lock),
@@ -271,15 +266,9 @@ impl Opening<'_> {
         })
     }
 
-    fn store_only(
-        &mut self,
-        store: &Store,
-        meta: &StoreMeta,
-        trouble: Trouble,
-        detail: &str,
-    ) -> Result<Option<Writer>, RegistryError> {
+    fn store_only(&mut self, store: &Store, meta: &StoreMeta, detail: &str) -> Result<Option<Writer>, RegistryError> {
         let writer = self.load_store(store, meta)?;
-        self.troubles.raise(trouble, detail.to_owned());
+        self.troubles.raise(Trouble::LogLost, detail.to_owned());
         match writer {
             Some(writer) => Ok(Some(writer)),
             None => Err(RegistryError::NoVerifiedState {
@@ -418,15 +407,12 @@ impl Opening<'_> {
         })
     }
 
-    fn refusal(&self, log_error: Option<LogError>, found: &FoundStore) -> RegistryError {
-        match log_error {
-            Some(error @ LogError::NewerFormat { .. }) => error.into(),
-            error => {
-                let log = error.map_or_else(|| "the log is missing or begins too late".to_owned(), |error| error.to_string());
-                let detail = format!("{log}; the store is {}", found.words());
-                RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail }
-            }
+    fn refusal(&self, newer: Option<LogError>, found: &FoundStore) -> RegistryError {
+        if let Some(error) = newer {
+            return error.into();
         }
+        let detail = format!("the log is missing or begins too late; the store is {}", found.words());
+        RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail }
     }
 
     fn log_path(&self) -> PathBuf {

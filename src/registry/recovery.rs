@@ -5,13 +5,11 @@
 pub enum LogFacts {
     /// There is none.
     None,
-    /// A segment's header is good; by the names of its segments it begins with this sequence.
+    /// There is one; by the name of its first segment it begins with this sequence. What is damaged in it shows when it is read.
     Readable {
         /// The first sequence.
         first_sequence: u64,
     },
-    /// No segment's header can be read.
-    Damaged,
     /// A later version of the program wrote it.
     Newer,
 }
@@ -57,8 +55,6 @@ pub enum Start {
     FromBase,
     /// Answer from the store; take no writes, destroy nothing: the log was lost.
     StoreOnlyLogLost,
-    /// Answer from the store; take no writes: the log is damaged.
-    StoreOnlyLogCorrupt,
     /// There is no verified state.
     Refuse,
     /// A later version of the program must be used.
@@ -72,8 +68,6 @@ pub fn decide(log: LogFacts, store: StoreFacts, base: BaseFacts) -> Start {
         (LogFacts::None, StoreFacts::None) if base == BaseFacts::None => Start::NewStream,
         (LogFacts::None, StoreFacts::Good { .. }) => Start::StoreOnlyLogLost,
         (LogFacts::None, _) => Start::Refuse,
-        (LogFacts::Damaged, StoreFacts::Good { .. }) => Start::StoreOnlyLogCorrupt,
-        (LogFacts::Damaged, _) => Start::Refuse,
         (LogFacts::Readable { first_sequence }, StoreFacts::Good { sequence }) if first_sequence <= sequence + 1 => {
             Start::FromStore
         }
@@ -119,9 +113,6 @@ mod tests {
             (LATE, GOOD, none, Start::StoreOnlyLogLost),
             (LogFacts::None, GOOD, none, Start::StoreOnlyLogLost),
             (LogFacts::None, StoreFacts::Damaged, none, Start::Refuse),
-            (LogFacts::Damaged, GOOD, none, Start::StoreOnlyLogCorrupt),
-            (LogFacts::Damaged, StoreFacts::None, none, Start::Refuse),
-            (LogFacts::Damaged, StoreFacts::Damaged, at(99), Start::Refuse),
             (LogFacts::Newer, GOOD, none, Start::RefuseNewer),
             (LogFacts::Newer, StoreFacts::None, none, Start::RefuseNewer),
         ] {
