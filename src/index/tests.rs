@@ -76,7 +76,8 @@ fn certificate_key(certificate: u32) -> KeyBytes {
 fn by_member(reader: &IndexReader, who: u32) -> Vec<Content> {
     let guard = crossbeam_epoch::pin();
     let key = member_key(who);
-    let found = reader.find(&guard, KeyHash::of(KeyKind::Member, key.as_bytes()), |dossier| dossier.has_member_key(&key));
+    let mut found = Found::default();
+    reader.find(&guard, KeyHash::of(KeyKind::Member, key.as_bytes()), &mut found, |dossier| dossier.has_member_key(&key));
     assert!(found.complete);
     found.dossiers.iter().map(|dossier| content(whole(*dossier))).collect()
 }
@@ -85,7 +86,8 @@ fn by_certificate(reader: &IndexReader, certificate: u32) -> Vec<Content> {
     let guard = crossbeam_epoch::pin();
     let key = certificate_key(certificate);
     let hash = KeyHash::of(KeyKind::Certificate, key.as_bytes());
-    let found = reader.find(&guard, hash, |dossier| dossier.has_certificate_key(&key));
+    let mut found = Found::default();
+    reader.find(&guard, hash, &mut found, |dossier| dossier.has_certificate_key(&key));
     found.dossiers.iter().map(|dossier| content(whole(*dossier))).collect()
 }
 
@@ -360,7 +362,8 @@ fn readers_and_freezes_outlive_the_writer() {
     let frozen = writer.freeze();
     let guard = crossbeam_epoch::pin();
     let key = member_key(0);
-    let found = reader.find(&guard, KeyHash::of(KeyKind::Member, key.as_bytes()), |dossier| dossier.has_member_key(&key));
+    let mut found = Found::default();
+    reader.find(&guard, KeyHash::of(KeyKind::Member, key.as_bytes()), &mut found, |dossier| dossier.has_member_key(&key));
     drop(writer);
     assert_eq!(content(whole(found.dossiers[0])), expected[0]);
     assert_eq!(by_member(&reader, 0), [expected[0].clone()]);
@@ -428,6 +431,7 @@ fn more_dossiers_than_can_be_gathered_are_said_to_be_incomplete() {
     }
     let guard = crossbeam_epoch::pin();
     let key = KeyBytes::card("shared").unwrap();
-    let found = reader.find(&guard, KeyHash::of(KeyKind::Card, key.as_bytes()), |dossier| dossier.has_card_link(&key));
+    let mut found = Found::default();
+    reader.find(&guard, KeyHash::of(KeyKind::Card, key.as_bytes()), &mut found, |dossier| dossier.has_card_link(&key));
     assert_eq!((found.dossiers.len(), found.complete), (super::FOUND_MAX, false));
 }
