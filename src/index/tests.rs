@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
+use super::Found;
 use super::{Frozen, IndexOptions, IndexReader, IndexWriter, Position, create};
 use crate::domain::registration::Registration;
 use crate::record::DossierRef;
