@@ -396,7 +396,7 @@ fn several_loaders_fill_one_index_and_readers_outlive_a_loader_that_was_dropped(
     });
     let [one, other] = <[_; 2]>::try_from(loaders).ok().unwrap();
     drop(other);
-    writer.adopt(one);
+    writer.adopt(one).unwrap();
     for n in 0..200 {
         assert_eq!(by_member(&reader, n).len(), 1, "{n}");
     }
