@@ -404,7 +404,7 @@ fn several_loaders_fill_one_index_and_readers_outlive_a_loader_that_was_dropped(
 
 #[test]
 fn a_loader_refuses_what_is_no_dossier_and_more_keys_than_there_is_room_for() {
-    let (writer, _reader) = create(SMALL).unwrap();
+    let (mut writer, _reader) = create(SMALL).unwrap();
     let mut loader = writer.loader();
     let batch = dossier(1, &[(person(1), 1)]);
     let bytes = batch.dossier(0).unwrap().as_bytes().to_vec();
@@ -418,6 +418,7 @@ fn a_loader_refuses_what_is_no_dossier_and_more_keys_than_there_is_room_for() {
         let batch = dossier(u64::from(n), &[(person(n), 1)]);
         loader.copy(batch.dossier(0).unwrap().as_bytes()).err()
     });
+    let full = full.or_else(|| writer.adopt(loader).err());
     assert!(matches!(full, Some(super::IndexError::Full)), "{full:?}");
 }
 

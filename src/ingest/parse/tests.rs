@@ -185,7 +185,7 @@ fn every_form_that_a_column_allows_is_taken() {
 #[test]
 fn every_form_that_a_column_does_not_allow_is_rejected_under_its_name() {
     let (fifty_one, kanji_41, kanji_101) = ("A".repeat(51), "千".repeat(41), "千".repeat(101));
-    let (kanji_201, link, ligatures) = ("千".repeat(201), "a".repeat(65), "㍻".repeat(40));
+    let (kanji_201, link, ligatures) = ("千".repeat(201), "a".repeat(65), "㍻".repeat(21));
     let recipient = "1".repeat(31);
     let arabic = "\u{fdfa}".repeat(40);
     let seventeen = ["0110113719"; 17].join(";");
