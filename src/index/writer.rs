@@ -374,8 +374,6 @@ impl IndexWriter {
 
 impl Drop for IndexWriter {
     fn drop(&mut self) {
-        // What was copied is found, also by whoever goes on without this loader; a full table was reported or will be.
-        let _ = self.finish();
         let last = self.filler.seal();
         let segments = self.sealed.drain().map(|(_, sealed)| sealed).chain(last);
         self.shared.keep(segments.map(|sealed| Memory::Segment { _segment: sealed.segment }));
