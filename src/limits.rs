@@ -2,7 +2,7 @@
 
 /// Connections the fast listener serves at once. Each holds a coroutine's stack (about 9 KiB of it touched) before its first byte, and
 /// 68 KiB of buffers as they are used; an allocator that asks for huge pages makes all of it resident at once.
-pub const LISTENER_CONNECTIONS_MAX: usize = 512;
+pub const LISTENER_CONNECTIONS_MAX: usize = 256;
 
 /// Slots beyond the cap for connections that were told to go and have not yet gone.
 pub const LISTENER_LEAVING_MAX: usize = 128;
@@ -18,7 +18,7 @@ pub const LISTENER_UNPARSED_BYTES_MAX: u64 = 128 * 1024;
 /// it every few kilobytes, and that is what lets the sweeper keep up: two endless headers grew the process by 93 MB with 64 KiB here, and
 /// by 17 MB with 16 KiB. A burst of 64 pipelined look-ups is about 20 KiB: with 16 KiB it came in two pieces and a quarter of the
 /// throughput was lost. The price is paid by large bodies from afar: one buffer a round trip.
-pub const LISTENER_RECEIVE_BUFFER_BYTES: usize = 32 * 1024;
+pub const LISTENER_RECEIVE_BUFFER_BYTES: usize = 24 * 1024;
 
 /// The path, query and headers of one request that the service looks at.
 pub const LISTENER_HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -30,7 +30,7 @@ pub const LISTENER_BODY_BYTES_MAX: usize = 1024 * 1024;
 pub const LISTENER_UNREAD_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// Everything held for all connections together: unparsed requests, bodies on their way, unread answers. The worst offender goes first.
-pub const LISTENER_HELD_BYTES_TOTAL_MAX: u64 = 24 * 1024 * 1024;
+pub const LISTENER_HELD_BYTES_TOTAL_MAX: u64 = 16 * 1024 * 1024;
 
 /// An answer above this ends its connection, because `may_minihttp` keeps a connection's buffers at their largest.
 pub const LISTENER_LAST_ANSWER_BYTES: usize = 1024 * 1024;
