@@ -123,6 +123,7 @@ fn text(authority: &AuthorityCode) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::tally::CountMap;
     use crate::registry::{Fill, fill_key};
 
     const COPAY: usize = 11;
@@ -131,15 +132,16 @@ mod tests {
         AuthorityCode::parse(b"132012").unwrap()
     }
 
-    fn fill(rows: u64, filled: u64) -> HashMap<u64, Fill> {
+    fn fill(rows: u64, filled: u64) -> CountMap<u64, Fill> {
         let mut columns = [0; FILLABLE_COLUMNS.len()];
         columns[COPAY] = filled;
         let fill = Fill { authority: authority(), certificate_type: "A1".to_owned(), rows, filled: columns };
-        HashMap::from([(fill_key(&authority(), "A1"), fill)])
+        [(fill_key(&authority(), "A1"), fill)].into_iter().collect()
     }
 
     fn gates(now: (u64, u64), file: (u64, u64), withdrawn: u64, rejects: u64) -> Vec<&'static str> {
-        let standing = Standing { fill: fill(now.0, now.1), rows: HashMap::from([(authority(), now.0)]), ..Standing::default() };
+        let standing =
+            Standing { fill: fill(now.0, now.1), rows: [(authority(), now.0)].into_iter().collect(), ..Standing::default() };
         let upserts = Tally { fill: fill(file.0, file.1), rows: file.0, ..Tally::default() };
         let withdrawn = HashMap::from([(authority(), withdrawn)]);
         judge(&standing, &upserts, &withdrawn, file.0, rejects).iter().map(Gate::word).collect()

@@ -1,10 +1,9 @@
 //! What an import needs of a registry: the one in this process, or the one of a running server behind its socket.
 
-use std::collections::HashMap;
-
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::Masters;
 use crate::record::payload::{Changes, FeedRecord};
+use crate::registry::tally::CountMap;
 use crate::registry::{Applied, Fill, Registry, RegistryError};
 
 /// Where registrations go.
@@ -29,9 +28,9 @@ pub struct Standing {
     /// The masters.
     pub masters: Masters,
     /// How full the columns are, by authority and certificate type.
-    pub fill: HashMap<u64, Fill>,
+    pub fill: CountMap<u64, Fill>,
     /// Current rows by authority.
-    pub rows: HashMap<AuthorityCode, u64>,
+    pub rows: CountMap<AuthorityCode, u64>,
 }
 
 /// What is known of a file.

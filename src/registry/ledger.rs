@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::tally::CountMap;
 use crate::domain::day::Day;
 use crate::domain::decision::{Source, Sources};
 use crate::domain::identifier::AuthorityCode;
@@ -132,7 +133,7 @@ impl Ledger {
     }
 
     /// The authorities as sources, given which have current rows.
-    pub fn sources(&self, rows: &HashMap<AuthorityCode, u64>) -> Sources {
+    pub fn sources(&self, rows: &CountMap<AuthorityCode, u64>) -> Sources {
         let mut sources = Sources::default();
         for (authority, feed) in &self.feeds {
             let source = Source { last_feed_unix_s: feed.last_ended_unix_s, has_current_rows: false };

@@ -273,7 +273,7 @@ pub struct Baseline {
     /// Masters and feeds.
     pub ledger: ledger::Ledger,
     /// How full the columns are, by authority and certificate type.
-    pub fill: std::collections::HashMap<u64, Fill>,
+    pub fill: tally::CountMap<u64, Fill>,
     /// Current rows by authority.
-    pub rows: std::collections::HashMap<AuthorityCode, u64>,
+    pub rows: tally::CountMap<AuthorityCode, u64>,
 }
