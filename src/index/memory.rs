@@ -48,6 +48,7 @@ impl Words {
     }
 
     /// All words, as atomics.
+    #[cfg(not(feature = "loom"))]
     #[inline]
     pub(super) fn as_atomics(&self) -> &[AtomicU64] {
         // SAFETY: the memory is `count` initialised words, aligned for them, alive as long as `self`; `AtomicU64` has the layout of

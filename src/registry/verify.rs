@@ -89,7 +89,7 @@ fn read_log(
     directory: &Path,
     store: Option<&StoreMeta>,
     report: &mut VerifyReport,
-) -> Result<Option<StateChecksum>, RegistryError> {
+) -> Result<Option<(StateChecksum, Position)>, RegistryError> {
     let log_path = directory.join("log");
     let Some(log) = LogReader::open(disk, &log_path)? else {
         let what = "there is a store, but no log".to_owned();
@@ -102,14 +102,14 @@ fn read_log(
         SnapshotReader::open(&base::path(directory))?.load(&mut writer, None, beginning)?;
     }
     let applied = store.map_or(0, |meta| meta.position.sequence);
-    let mut at_store = (applied == writer.position.sequence).then(|| writer.checksum());
+    let mut at_store = (applied == writer.position.sequence).then(|| (writer.checksum(), writer.position));
     let end = log.replay(&beginning, applied, |frame| {
         writer.replay(frame).map_err(|error| match error {
             ReplayError::State => Fault::State,
             _ => Fault::Payload,
         })?;
         if frame.sequence == applied {
-            at_store = Some(writer.checksum());
+            at_store = Some((writer.checksum(), writer.position));
         }
         Ok(())
     })?;
@@ -131,7 +131,7 @@ fn read_log(
 fn check_store(
     store: &Store,
     meta: &StoreMeta,
-    by_the_log: Option<StateChecksum>,
+    by_the_log: Option<(StateChecksum, Position)>,
     report: &mut VerifyReport,
 ) -> Result<(), String> {
     let words = |error: StoreError| error.to_string();
@@ -155,7 +155,10 @@ fn check_store(
     }
     match by_the_log {
         None => return Err("the store is ahead of the log".to_owned()),
-        Some(checksum) if checksum != meta.checksum => {
+        Some((_, position)) if position != meta.position => {
+            return Err("the store has another history than the log".to_owned());
+        }
+        Some((checksum, _)) if checksum != meta.checksum => {
             return Err("the store's state is not the one the log gives for its sequence".to_owned());
         }
         Some(_) => {}
@@ -247,7 +250,7 @@ impl Registry {
             None => report.notes.push("the store is detached and was not read".to_owned()),
             Some(store) => match store.meta() {
                 Ok(Some(meta)) => {
-                    let state = Some(writer.checksum());
+                    let state = Some((writer.checksum(), writer.position));
                     what = check_store(&store, &meta, state, &mut report).err();
                 }
                 Ok(None) => what = Some("the store says nothing of itself".to_owned()),

@@ -14,4 +14,7 @@
 mod fixture;
 mod registering;
 mod restarting;
+mod snapshots;
 mod starting;
+mod verifying;
+mod walking;
