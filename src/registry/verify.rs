@@ -15,7 +15,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::index::{self, IndexOptions};
 use crate::log::{Fault, LogError, LogReader, Position};
 use crate::record::StateChecksum;
-use crate::store::{Store, StoreError, StoreMeta, history_hash, history_sequence};
+use crate::store::{Store, StoreError, StoreMeta};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -134,25 +134,13 @@ fn check_store(
     by_the_log: Option<(StateChecksum, Position)>,
     report: &mut VerifyReport,
 ) -> Result<(), String> {
-    let words = |error: StoreError| error.to_string();
     let (mut index, _reader) = index::create(IndexOptions::default()).map_err(|error| error.to_string())?;
     let loaded = load::from_store(&mut index, store, meta).map_err(|error| error.to_string())?;
     let ledger = load::ledger_from_store(store, meta)?;
-    let mut history = 0u128;
-    store
-        .scan_history(|key, value| {
-            if history_sequence(key).is_some_and(|sequence| sequence <= meta.position.sequence) {
-                history = history.wrapping_add(history_hash(key, value));
-            }
-            Ok(())
-        })
-        .map_err(words)?;
     if loaded.tally.rows != meta.rows || loaded.dossiers != meta.dossiers {
         return Err("the store lacks rows, or has too many".to_owned());
     }
-    if history != meta.history_checksum {
-        return Err("the history does not add up to its checksum".to_owned());
-    }
+    load::check_history(store, meta)?;
     match by_the_log {
         None => return Err("the store is ahead of the log".to_owned()),
         Some((_, position)) if position != meta.position => {
@@ -256,6 +244,9 @@ impl Registry {
                 Ok(None) => what = Some("the store says nothing of itself".to_owned()),
                 Err(error) => what = Some(error.to_string()),
             },
+        }
+        if let (Some(what), Some(behind)) = (&what, &writer.behind) {
+            behind.detach(&StoreError::Engine(what.clone()));
         }
         report.fault = what.map(|what| VerifyFault { path: self.directory().join("store"), offset: None, what });
         Ok(report)

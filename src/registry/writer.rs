@@ -368,7 +368,10 @@ impl Writer {
         if !behind.drain() {
             return Err(RegistryError::StoreDetached);
         }
-        Ok(behind.store().last_history(identity)?)
+        behind.store().last_history(identity).map_err(|error| {
+            behind.detach(&error);
+            RegistryError::StoreDetached
+        })
     }
 
     fn plan_pruning<'c>(&self, horizon: Day) -> Plan<'c> {

@@ -62,16 +62,29 @@ fn an_absent_store_and_one_that_lags_are_notes() {
 #[test]
 fn a_flipped_byte_anywhere_in_the_log_is_named() {
     let home = closed(4);
-    let segment = home.segments().remove(0);
-    let length = fs::metadata(&segment).unwrap().len();
-    for offset in (0..128).step_by(9).chain((128..length).step_by(9973)).chain(length - 900..length) {
+    let length = fs::metadata(&home.segments()[0]).unwrap().len();
+    let named = |home: &Home, offset: u64| {
+        let segment = home.segments().remove(0);
         flip(&segment, offset);
         let fault = home.verify().fault.unwrap_or_else(|| panic!("byte {offset} is not noticed"));
         assert_eq!(fault.path, segment, "byte {offset}");
         assert!(fault.offset.unwrap() <= offset, "byte {offset}");
         flip(&segment, offset);
+    };
+    // The last frame is vouched for by the store only; all others by the frames behind them.
+    let mark = length - 64;
+    for offset in (mark..length).step_by(13) {
+        named(&home, offset);
     }
     assert_eq!(home.verify().fault, None);
+    let bare = home.crashed();
+    fs::remove_dir_all(bare.store()).unwrap();
+    for offset in (0..128).step_by(9).chain((128..mark).step_by(9973)).chain(mark - 900..mark) {
+        named(&bare, offset);
+    }
+    flip(&bare.segments()[0], mark + 3);
+    let report = bare.verify();
+    assert!(report.fault.is_none() && report.notes.iter().any(|note| note.contains("torn tail")), "{report:?}");
 }
 
 #[test]
