@@ -11,6 +11,7 @@ const MAP_FROM_BYTES: usize = 1 << 20;
 /// A fixed run of zeroed words that several threads reach by raw pointer.
 pub(super) struct Words {
     base: *mut u64,
+    #[cfg_attr(feature = "loom", expect(dead_code, reason = "the model's tables are not made of words"))]
     count: usize,
     /// Keeps the memory alive, and is never used for reaching it.
     _owner: Owner,

@@ -4,6 +4,7 @@
 //! fails is detached: the log and the look-ups go on, and the next start judges the store anew.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -89,7 +90,9 @@ impl WriteBehind {
         let detacher = Detacher { shared: shared.clone(), troubles, marker };
         let (its_store, its_detacher) = (store.clone(), detacher.clone());
         let run = move || {
-            if let Err(error) = write_all(&its_detacher.shared, &its_store) {
+            let written = std::panic::catch_unwind(AssertUnwindSafe(|| write_all(&its_detacher.shared, &its_store)));
+            let panicked = || Err(StoreError::Panicked("in the thread that writes it".to_owned()));
+            if let Err(error) = written.unwrap_or_else(|_| panicked()) {
                 its_detacher.detach(&error);
             }
         };

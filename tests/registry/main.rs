@@ -11,6 +11,7 @@
     reason = "a panic in a test is its report"
 )]
 
+mod failing;
 mod fixture;
 mod registering;
 mod restarting;
