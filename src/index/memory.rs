@@ -11,6 +11,7 @@ const MAP_FROM_BYTES: usize = 1 << 20;
 /// A fixed run of zeroed words that several threads reach by raw pointer.
 pub(super) struct Words {
     base: *mut u64,
+    #[cfg_attr(feature = "loom", expect(dead_code, reason = "the model's tables are not made of words"))]
     count: usize,
     /// Keeps the memory alive, and is never used for reaching it.
     _owner: Owner,
@@ -48,6 +49,7 @@ impl Words {
     }
 
     /// All words, as atomics.
+    #[cfg(not(feature = "loom"))]
     #[inline]
     pub(super) fn as_atomics(&self) -> &[AtomicU64] {
         // SAFETY: the memory is `count` initialised words, aligned for them, alive as long as `self`; `AtomicU64` has the layout of

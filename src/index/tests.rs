@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::Found;
 use super::{Frozen, IndexOptions, IndexReader, IndexWriter, Position, create};
+use crate::domain::decision::Row as _;
 use crate::domain::registration::Registration;
 use crate::record::DossierRef;
 use crate::record::fixture::{dossier, person};
@@ -48,7 +49,6 @@ fn step() -> impl Strategy<Value = Step> {
 type Content = (u64, BTreeMap<String, u64>);
 
 fn content(dossier: DossierRef<'_>) -> Content {
-    use crate::domain::decision::Row as _;
     let rows = dossier.held_rows().map(|held| (held.row.recipient_number().to_owned(), held.sequence));
     (dossier.number(), rows.collect())
 }
@@ -436,4 +436,76 @@ fn more_dossiers_than_can_be_gathered_are_said_to_be_incomplete() {
     let mut found = Found::default();
     reader.find(&guard, KeyHash::of(KeyKind::Card, key.as_bytes()), &mut found, |dossier| dossier.has_card_link(&key));
     assert_eq!((found.dossiers.len(), found.complete), (super::FOUND_MAX, false));
+}
+
+#[test]
+fn a_row_that_moves_while_it_is_looked_for_is_found() {
+    // The look-up itself makes the row move, whenever it has seen the first or the second dossier: no interleaving is worse.
+    for moves_at in 1..=2 {
+        for (from, to) in [(0, 1), (1, 0)] {
+            // Two dossiers share a certificate's key, by another period each.
+            let key = certificate_key(wandering(0));
+            let shared = |who: u32, rows: &[&str]| {
+                let rows: Vec<(Registration, u64)> = rows
+                    .iter()
+                    .map(|history| (Registration { history_key: (*history).to_owned(), ..held_by(who, wandering(0)) }, 1))
+                    .collect();
+                dossier(u64::from(who), &rows)
+            };
+            let (mut writer, reader) = create(SMALL).unwrap();
+            let positions = [0, 1].map(|who| {
+                let own: &[&str] = if who == from { &["own", "moving"] } else { &["own"] };
+                writer.insert(shared(who, own).dossier(0).unwrap()).unwrap()
+            });
+            let writer = std::cell::RefCell::new(writer);
+            let calls = std::cell::Cell::new(0);
+            let guard = crossbeam_epoch::pin();
+            let mut found = Found::default();
+            reader.find(&guard, KeyHash::of(KeyKind::Certificate, key.as_bytes()), &mut found, |dossier| {
+                calls.set(calls.get() + 1);
+                if calls.get() == moves_at {
+                    let mut writer = writer.borrow_mut();
+                    let gain = shared(to, &["own", "moving"]);
+                    writer.replace(positions[to as usize], gain.dossier(0).unwrap()).unwrap();
+                    writer.begin_taking_away();
+                    let loss = shared(from, &["own"]);
+                    writer.replace(positions[from as usize], loss.dossier(0).unwrap()).unwrap();
+                }
+                dossier.has_certificate_key(&key)
+            });
+            let histories = found.dossiers.iter().flat_map(|dossier| dossier.held_rows().map(|held| held.row.history_key()));
+            let moving = histories.filter(|history| *history == "moving").count();
+            assert!(moving >= 1, "moving at {moves_at} from {from}");
+        }
+    }
+}
+
+#[test]
+fn a_key_is_found_while_the_table_grows_under_it() {
+    let key = certificate_key(wandering(1));
+    let hash = KeyHash::of(KeyKind::Certificate, key.as_bytes());
+    for _ in 0..60 {
+        let (mut writer, reader) = create(SMALL).unwrap();
+        let mut position = writer.insert(dossier(0, &[(held_by(0, wandering(1)), 1)]).dossier(0).unwrap()).unwrap();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let guard = crossbeam_epoch::pin();
+                    let mut found = Found::default();
+                    reader.find(&guard, hash, &mut found, |_| true);
+                    assert_eq!(found.dossiers.len(), 1);
+                }
+            });
+            for n in 0..40 {
+                // Every version has new keys before the one that is looked for, so that some make the table grow.
+                let rows = [(held_by(0, 5000 + n), 1), (held_by(0, wandering(1)), 1)];
+                position = writer.replace(position, dossier(0, &rows).dossier(0).unwrap()).unwrap();
+                let visitor = dossier(u64::from(n) + 1, &[(person(100 + n), 1)]);
+                writer.insert(visitor.dossier(0).unwrap()).unwrap();
+            }
+            stop.store(true, Ordering::Relaxed);
+            looking.join().unwrap();
+        });
+    }
 }

@@ -8,7 +8,7 @@ use crate::index::{IndexError, IndexWriter, Loader};
 use crate::log::FrameKind;
 use crate::record::payload::{FeedRecord, MasterPiece};
 use crate::record::{DossierRef, RecordError};
-use crate::store::{Store, StoreError, StoreMeta};
+use crate::store::{Store, StoreError, StoreMeta, history_hash, history_sequence};
 
 /// What loading found.
 #[derive(Default)]
@@ -69,6 +69,20 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
         Some(error) => Err(error),
         None => Ok(loaded),
     }
+}
+
+/// Reads the whole history and judges it by its checksum.
+pub(super) fn check_history(store: &Store, meta: &StoreMeta) -> Result<(), String> {
+    let mut checksum = 0u128;
+    let scanned = store.scan_history(|key, value| {
+        // The history may be ahead of the dossiers; what is ahead is replayed.
+        if history_sequence(key).is_some_and(|sequence| sequence <= meta.position.sequence) {
+            checksum = checksum.wrapping_add(history_hash(key, value));
+        }
+        Ok(())
+    });
+    scanned.map_err(|error| error.to_string())?;
+    if checksum == meta.history_checksum { Ok(()) } else { Err("the history does not add up to its checksum".to_owned()) }
 }
 
 /// Works in the store's ledger, as far as the store stands.

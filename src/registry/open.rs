@@ -290,6 +290,12 @@ impl Opening<'_> {
             }
             Err(LoadError::Registry(error)) => return Err(error),
         };
+        if self.failed_path().exists()
+            && let Err(detail) = load::check_history(store, meta)
+        {
+            tracing::warn!(detail, "the store is damaged");
+            return Ok(None);
+        }
         let ledger = match load::ledger_from_store(store, meta) {
             Ok(ledger) => ledger,
             Err(detail) => {
@@ -379,7 +385,7 @@ impl Opening<'_> {
     }
 
     fn attach(&self, writer: &mut Writer, store: Store, filling: Filling) -> Result<(), RegistryError> {
-        let started = WriteBehind::start(store, writer.position.sequence, filling, self.troubles.clone());
+        let started = WriteBehind::start(store, writer.position.sequence, filling, self.troubles.clone(), self.failed_path());
         let behind = started.map_err(|source| RegistryError::Directory { path: self.store_path(), source })?;
         writer.behind = Some(behind);
         Ok(())
@@ -392,6 +398,11 @@ impl Opening<'_> {
     }
 
     fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
+        let marker = self.failed_path();
+        if marker.exists() && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
+            // It was judged to its last page, or rebuilt.
+            fs::remove_file(&marker).map_err(|source| RegistryError::Directory { path: marker, source })?;
+        }
         writer.publish_view(true);
         let reader =
             Reader { index: writer.reader.clone(), view: writer.view.clone(), data_age_max_s: self.options.data_age_max_s };
@@ -417,6 +428,11 @@ impl Opening<'_> {
 
     fn log_path(&self) -> PathBuf {
         self.directory.join("log")
+    }
+
+    /// The marker of a store that failed while it was in use.
+    fn failed_path(&self) -> PathBuf {
+        self.directory.join("store.failed")
     }
 
     fn store_path(&self) -> PathBuf {

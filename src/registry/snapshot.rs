@@ -111,13 +111,19 @@ impl Registry {
         drop(frozen);
         let mut history = 0;
         let mut failed = None;
-        store.scan_history(|key, value| {
+        let scanned = store.scan_history(|key, value| {
             if history_sequence(key).is_some_and(|sequence| sequence <= meta.position.sequence) && failed.is_none() {
                 history += 1;
                 failed = out.record(HISTORY, &[key, value]).err();
             }
             Ok(())
-        })?;
+        });
+        if let Err(error) = scanned {
+            if let Some(behind) = &self.writer().behind {
+                behind.detach(&error);
+            }
+            return Err(error.into());
+        }
         failed.map_or(Ok(()), Err)?;
         let bytes = out.finish()?;
         Ok(SnapshotSummary { sequence: meta.position.sequence, recipients, rows: meta.rows, history, bytes })

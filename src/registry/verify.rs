@@ -16,7 +16,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::index::{self, IndexOptions};
 use crate::log::{Fault, LogError, LogReader, Position};
 use crate::record::StateChecksum;
-use crate::store::{Store, StoreError, StoreMeta, history_hash, history_sequence};
+use crate::store::{Store, StoreError, StoreMeta};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -90,7 +90,7 @@ fn read_log(
     directory: &Path,
     store: Option<&StoreMeta>,
     report: &mut VerifyReport,
-) -> Result<Option<StateChecksum>, RegistryError> {
+) -> Result<Option<(StateChecksum, Position)>, RegistryError> {
     let log_path = directory.join("log");
     let Some(log) = LogReader::open(disk, &log_path)? else {
         let what = "there is a store, but no log".to_owned();
@@ -103,14 +103,14 @@ fn read_log(
         SnapshotReader::open(&base::path(directory))?.load(&mut writer, None, beginning)?;
     }
     let applied = store.map_or(0, |meta| meta.position.sequence);
-    let mut at_store = (applied == writer.position.sequence).then(|| writer.checksum());
+    let mut at_store = (applied == writer.position.sequence).then(|| (writer.checksum(), writer.position));
     let end = log.replay(&beginning, applied, |frame| {
         writer.replay(frame).map_err(|error| match error {
             ReplayError::State => Fault::State,
             _ => Fault::Payload,
         })?;
         if frame.sequence == applied {
-            at_store = Some(writer.checksum());
+            at_store = Some((writer.checksum(), writer.position));
         }
         Ok(())
     })?;
@@ -132,31 +132,22 @@ fn read_log(
 fn check_store(
     store: &Store,
     meta: &StoreMeta,
-    by_the_log: Option<StateChecksum>,
+    by_the_log: Option<(StateChecksum, Position)>,
     report: &mut VerifyReport,
 ) -> Result<(), String> {
-    let words = |error: StoreError| error.to_string();
     let (mut index, _reader) = index::create(IndexOptions::default()).map_err(|error| error.to_string())?;
     let loaded = load::from_store(&mut index, store, meta).map_err(|error| error.to_string())?;
     let ledger = load::ledger_from_store(store, meta)?;
-    let mut history = 0u128;
-    store
-        .scan_history(|key, value| {
-            if history_sequence(key).is_some_and(|sequence| sequence <= meta.position.sequence) {
-                history = history.wrapping_add(history_hash(key, value));
-            }
-            Ok(())
-        })
-        .map_err(words)?;
     if loaded.tally.rows != meta.rows || loaded.dossiers != meta.dossiers {
         return Err("the store lacks rows, or has too many".to_owned());
     }
-    if history != meta.history_checksum {
-        return Err("the history does not add up to its checksum".to_owned());
-    }
+    load::check_history(store, meta)?;
     match by_the_log {
         None => return Err("the store is ahead of the log".to_owned()),
-        Some(checksum) if checksum != meta.checksum => {
+        Some((_, position)) if position != meta.position => {
+            return Err("the store has another history than the log".to_owned());
+        }
+        Some((checksum, _)) if checksum != meta.checksum => {
             return Err("the store's state is not the one the log gives for its sequence".to_owned());
         }
         Some(_) => {}
@@ -248,12 +239,15 @@ impl Registry {
             None => report.notes.push("the store is detached and was not read".to_owned()),
             Some(store) => match store.meta() {
                 Ok(Some(meta)) => {
-                    let state = Some(writer.checksum());
+                    let state = Some((writer.checksum(), writer.position));
                     what = check_store(&store, &meta, state, &mut report).err();
                 }
                 Ok(None) => what = Some("the store says nothing of itself".to_owned()),
                 Err(error) => what = Some(error.to_string()),
             },
+        }
+        if let (Some(what), Some(behind)) = (&what, &writer.behind) {
+            behind.detach(&StoreError::Engine(what.clone()));
         }
         report.fault = what.map(|what| VerifyFault { path: self.directory().join("store"), offset: None, what });
         Ok(report)

@@ -4,6 +4,8 @@
 //! fails is detached: the log and the look-ups go on, and the next start judges the store anew.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,30 +78,39 @@ struct Shared {
 pub(super) struct WriteBehind {
     shared: Arc<Shared>,
     store: Slot,
+    detacher: Detacher,
     thread: Option<JoinHandle<()>>,
 }
 
 impl WriteBehind {
-    /// Starts the thread on a store that stands at `applied`.
-    pub(super) fn start(store: Store, applied: u64, filling: Filling, troubles: Arc<Troubles>) -> std::io::Result<WriteBehind> {
+    /// Starts the thread on a store that stands at `applied`. A store that fails leaves a marker, so that the next start judges it
+    /// to its last page.
+    pub(super) fn start(
+        store: Store,
+        applied: u64,
+        filling: Filling,
+        troubles: Arc<Troubles>,
+        marker: PathBuf,
+    ) -> std::io::Result<WriteBehind> {
         let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         let store: Slot = Arc::new(Mutex::new(Some(store)));
-        let (for_thread, its_store) = (shared.clone(), store.clone());
+        let detacher = Detacher { shared: shared.clone(), troubles, marker };
+        let (its_store, its_detacher) = (store.clone(), detacher.clone());
         let run = move || {
-            if let Err(error) = write_all(&for_thread, &its_store) {
-                tracing::error!(%error, "the store is detached; look-ups and the log go on");
-                troubles.raise(Trouble::StoreDetached, error.to_string());
-                let mut queue = lock(&for_thread.queue);
-                queue.closed = true;
-                queue.busy = false;
-                queue.waiting.clear();
-                queue.bytes = 0;
-                for_thread.changed.notify_all();
+            let written = std::panic::catch_unwind(AssertUnwindSafe(|| write_all(&its_detacher.shared, &its_store)));
+            let panicked = || Err(StoreError::Panicked("in the thread that writes it".to_owned()));
+            if let Err(error) = written.unwrap_or_else(|_| panicked()) {
+                its_detacher.detach(&error);
             }
         };
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
-        Ok(WriteBehind { shared, store, thread: Some(thread) })
+        Ok(WriteBehind { shared, store, detacher, thread: Some(thread) })
+    }
+
+    /// Gives the store up: it failed while it was read.
+    pub(super) fn detach(&self, error: &StoreError) {
+        self.detacher.detach(error);
     }
 
     /// Hands a frame's effects over; waits while the queue is full. A detached store takes nothing.
@@ -148,6 +159,30 @@ impl WriteBehind {
         {
             tracing::error!("the store's thread panicked");
         }
+    }
+}
+
+/// Gives a store up.
+#[derive(Clone)]
+struct Detacher {
+    shared: Arc<Shared>,
+    troubles: Arc<Troubles>,
+    marker: PathBuf,
+}
+
+impl Detacher {
+    fn detach(&self, error: &StoreError) {
+        tracing::error!(%error, "the store is detached; look-ups and the log go on");
+        self.troubles.raise(Trouble::StoreDetached, error.to_string());
+        if let Err(error) = std::fs::write(&self.marker, format!("{error}\n")) {
+            tracing::error!(%error, "the marker of a failed store could not be written");
+        }
+        let mut queue = lock(&self.shared.queue);
+        queue.closed = true;
+        queue.busy = false;
+        queue.waiting.clear();
+        queue.bytes = 0;
+        self.shared.changed.notify_all();
     }
 }
 

@@ -376,7 +376,10 @@ impl Writer {
             return Err(RegistryError::StoreDetached);
         }
         let store = behind.store().ok_or(RegistryError::StoreDetached)?;
-        Ok(store.last_history(identity, self.history_entries)?)
+        store.last_history(identity, self.history_entries).map_err(|error| {
+            behind.detach(&error);
+            RegistryError::StoreDetached
+        })
     }
 
     fn plan_pruning<'c>(&self, horizon: Day) -> Plan<'c> {

@@ -11,7 +11,11 @@
     reason = "a panic in a test is its report"
 )]
 
+mod failing;
 mod fixture;
 mod registering;
 mod restarting;
+mod snapshots;
 mod starting;
+mod verifying;
+mod walking;

@@ -41,7 +41,7 @@ fn a_restart_answers_as_before_and_keeps_stream_position_and_checksum() {
 fn a_crash_right_after_an_acknowledgement_loses_nothing() {
     let home = Home::new();
     let registry = home.open();
-    for n in 0..20 {
+    for n in 0..8 {
         register(&registry, [person(n)]);
         let crashed = home.crashed();
         let restarted = crashed.open();
