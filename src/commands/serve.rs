@@ -113,7 +113,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
             tracing::error!("a thread of the housekeeping panicked");
         }
     }
-    registry.close(now())?;
+    registry.finish(now())?;
     Ok(Ended::Done)
 }
 

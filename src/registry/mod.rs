@@ -244,7 +244,12 @@ impl Registry {
     }
 
     /// Lets the store catch up, marks the log, and ends.
-    pub fn close(&self, time_unix_ms: u64) -> Result<(), RegistryError> {
+    pub fn close(self, time_unix_ms: u64) -> Result<(), RegistryError> {
+        self.finish(time_unix_ms)
+    }
+
+    /// What [`Registry::close`] does, where others still hold the registry: the directory stays taken until they let go.
+    pub fn finish(&self, time_unix_ms: u64) -> Result<(), RegistryError> {
         self.writer().close(time_unix_ms)
     }
 
