@@ -2,7 +2,7 @@
 //!
 //! It is never the only copy. Values carry their own checksums, the state checksum judges the whole at every start, and what
 //! fails is moved aside and rebuilt from the log. One thread writes it, behind the log; nobody reads it while serving, history
-//! apart. sled may panic or abort a thread on damaged files, so every call goes through [`guarded`]. The door is narrow: another
+//! apart. sled may panic or abort a thread on damaged files, so every call goes through `guarded`. The door is narrow: another
 //! engine could take its place.
 
 mod meta;
