@@ -17,6 +17,3 @@ cargo test --workspace --locked
 
 echo "== the index's publish step, every interleaving (loom)"
 cargo test --locked --release --features loom --lib -- loom_
-
-echo "== the index and the archived rows under AddressSanitizer"
-scripts/sanitize.sh
