@@ -220,30 +220,40 @@ const fn days_in_month(year: u32, month: u32) -> u32 {
 }
 
 const fn iso(packed: u32) -> [u8; 10] {
-    const fn digit(packed: u32, tens: u32) -> u8 {
-        b'0' + (packed / tens % 10) as u8
-    }
     let (year, month, day) = (packed / 10_000, packed / 100 % 100, packed % 100);
-    [
-        digit(year, 1000),
-        digit(year, 100),
-        digit(year, 10),
-        digit(year, 1),
-        b'-',
-        digit(month, 10),
-        digit(month, 1),
-        b'-',
-        digit(day, 10),
-        digit(day, 1),
-    ]
+    let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year % 100));
+    let ([e, f], [g, h]) = (two_digits(month), two_digits(day));
+    [a, b, c, d, b'-', e, f, b'-', g, h]
+}
+
+const fn two_digits(number: u32) -> [u8; 2] {
+    let number = (number % 100) as u8;
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
 fn parse_iso(text: &[u8]) -> Result<u32, DayError> {
-    match text {
-        [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] => number(&[*y1, *y2, *y3, *y4, *m1, *m2, *d1, *d2]),
-        _ if text.len() == 8 => number(text),
+    match *text {
+        [a, b, c, d, b'-', e, f, b'-', g, h] | [a, b, c, d, e, f, g, h] => eight_digits([a, b, c, d, e, f, g, h]),
         _ => Err(DayError::Form),
     }
+}
+
+/// The number that eight digits are, all eight at once in one word: every look-up reads two dates.
+const fn eight_digits(digits: [u8; 8]) -> Result<u32, DayError> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const ABOVE_NINE: u64 = 0x4646_4646_4646_4646;
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(digits);
+    let values = word.wrapping_sub(ZEROS);
+    // A byte below '0' borrows into its high bit; one above '9' reaches it when 0x46 is added.
+    if (word.wrapping_add(ABOVE_NINE) | values) & HIGH_BITS != 0 {
+        return Err(DayError::Form);
+    }
+    // Neighbours join, first digits to pairs, then pairs to fours, then fours to the whole; the first digit lies in the lowest byte.
+    let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
+    let whole = fours.wrapping_mul(10_000) + (fours >> 32);
+    Ok((whole & 0xffff_ffff) as u32)
 }
 
 fn parse_gyymmdd(text: &[u8]) -> Result<u32, DayError> {
@@ -295,6 +305,21 @@ mod tests {
         }
         assert!(Day::parse(b"2024-02-29").is_ok());
         assert!(Day::parse(b"2100-02-29").is_err());
+    }
+
+    #[test]
+    fn eight_digits_are_their_number_and_nothing_else_is_a_digit() {
+        for number in [0, 1, 19_800_131, 20_261_122, 99_991_231, 99_999_999, 12_345_678] {
+            let digits: [u8; 8] = format!("{number:08}").into_bytes().try_into().unwrap();
+            assert_eq!(eight_digits(digits), Ok(number));
+            for place in 0..8 {
+                for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+                    let mut wrong = digits;
+                    wrong[place] = byte;
+                    assert_eq!(eight_digits(wrong), Err(DayError::Form), "{byte} at {place}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ pub const FOLDING_VERSION: u8 = 1;
 /// characters and recipient numbers 30, of at most three bytes each but for the rarest kanji.
 pub const FOLDED_BYTES_MAX: usize = 128;
 
+/// A recipient number of fewer digits is padded with zeros to as many (§1.3).
+const RECIPIENT_NUMBER_DIGITS: usize = 7;
+
 /// The text folds to more than [`FOLDED_BYTES_MAX`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too long")]
@@ -30,30 +33,60 @@ impl Folded {
         let mut folded = Folded::empty();
         if text.is_ascii() {
             for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t')) {
-                folded.push(&[byte.to_ascii_uppercase()])?;
+                folded.bytes.try_push(byte.to_ascii_uppercase()).map_err(|_| TooLong)?;
             }
             return Ok(folded);
         }
+        if folded.push_one_to_one(text)? {
+            return Ok(folded);
+        }
+        folded.bytes.clear();
+        folded.push_normalised(text)?;
+        Ok(folded)
+    }
+
+    /// Folds any text.
+    fn push_normalised(&mut self, text: &str) -> Result<(), TooLong> {
         let mut characters = text.nfkc().filter(|character| !is_space(*character)).peekable();
         let mut previous = ' ';
         while let Some(character) = characters.next() {
             let next = characters.peek().copied().unwrap_or(' ');
             let character = unified(character, previous, next);
-            folded.push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+            self.push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
             previous = character;
         }
-        Ok(folded)
+        Ok(())
+    }
+
+    /// Folds a text whose every character folds by itself, whatever stands beside it: full-width digits and letters, kana and the
+    /// common ideographs, which is how Japan writes symbols. False, with something half done, for any other text.
+    fn push_one_to_one(&mut self, text: &str) -> Result<bool, TooLong> {
+        for character in text.chars() {
+            let ascii = match character {
+                ' ' | '\t' | '\u{3000}' => continue,
+                '!'..='~' => character.to_ascii_uppercase(),
+                '！'..='～' => ascii_of_full_width(character),
+                // None of these decomposes, and none joins with a neighbour: only combining marks do, which are not among them.
+                'ぁ'..='ゖ' | 'ァ'..='・' | '一'..='\u{9fff}' => {
+                    self.push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
+                    continue;
+                }
+                _ => return Ok(false),
+            };
+            self.push(ascii.encode_utf8(&mut [0; 4]).as_bytes())?;
+        }
+        Ok(true)
     }
 
     /// Folds a recipient number: as any text, and if all digits and at most seven of them, padded with zeros to seven (§1.3).
     pub fn of_recipient_number(text: &str) -> Result<Folded, TooLong> {
         let folded = Folded::of(text)?;
         let digits = folded.as_bytes();
-        if digits.is_empty() || digits.len() >= 7 || !digits.iter().all(u8::is_ascii_digit) {
+        if digits.is_empty() || digits.len() >= RECIPIENT_NUMBER_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
             return Ok(folded);
         }
         let mut padded = Folded::empty();
-        for _ in digits.len()..7 {
+        for _ in digits.len()..RECIPIENT_NUMBER_DIGITS {
             padded.push(b"0")?;
         }
         padded.push(digits)?;
@@ -74,15 +107,45 @@ impl Folded {
     }
 }
 
+/// Whether a text folds to itself: most symbols and numbers do.
+#[inline]
+pub fn is_folded(text: &[u8]) -> bool {
+    text.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'-')
+}
+
+/// Whether a recipient number folds to itself: shorter ones may be padded.
+#[inline]
+pub fn is_folded_recipient_number(text: &[u8]) -> bool {
+    text.len() >= RECIPIENT_NUMBER_DIGITS && is_folded(text)
+}
+
+/// Whether a recipient number, however it was written, folds to this.
+pub fn recipient_number_folds_to(text: &str, folded: &[u8]) -> bool {
+    if is_folded_recipient_number(text.as_bytes()) {
+        text.as_bytes() == folded
+    } else {
+        Folded::of_recipient_number(text).is_ok_and(|own| own.as_bytes() == folded)
+    }
+}
+
 /// Whether two recipient numbers are the same number, however they were written.
 pub fn same_recipient_number(one: &str, other: &str) -> bool {
     if one == other {
         return true;
     }
+    if is_folded_recipient_number(one.as_bytes()) && is_folded_recipient_number(other.as_bytes()) {
+        return false;
+    }
     match (Folded::of_recipient_number(one), Folded::of_recipient_number(other)) {
         (Ok(one), Ok(other)) => one.as_bytes() == other.as_bytes(),
         _ => false,
     }
+}
+
+/// The capital ASCII character of a full-width one, U+FF01 to U+FF5E.
+fn ascii_of_full_width(character: char) -> char {
+    const DISTANCE: u32 = '！' as u32 - '!' as u32;
+    char::from_u32(u32::from(character) - DISTANCE).map_or(character, |ascii| ascii.to_ascii_uppercase())
 }
 
 fn is_space(character: char) -> bool {
@@ -125,6 +188,25 @@ mod tests {
             let full: String = text.nfkc().filter(|c| !is_space(*c)).collect::<String>().to_ascii_uppercase().replace('ー', "-");
             assert_eq!(fold(text), full);
         }
+    }
+
+    /// Every text of up to three characters, over all that the short way takes and some that it must leave to the long one.
+    #[test]
+    fn a_text_folded_character_by_character_folds_as_the_whole_does() {
+        let one_by_one = ('!'..='~').chain('！'..='～').chain('ぁ'..='ゖ').chain('ァ'..='・').chain('一'..='\u{9fff}');
+        let beside = [None, Some('ー'), Some('\u{3099}'), Some('ﾞ'), Some('A'), Some('が'), Some('・'), Some('\u{3000}')];
+        for character in one_by_one.chain([' ', '\t', '\u{3000}', '･', '·', '−', '\u{a0}', '㍻', 'ｶ']) {
+            for (before, after) in beside.iter().flat_map(|before| beside.iter().map(move |after| (before, after))) {
+                let text: String = before.iter().chain([&character]).chain(after.iter()).collect();
+                let (mut short, mut long) = (Folded::empty(), Folded::empty());
+                long.push_normalised(&text).unwrap();
+                if short.push_one_to_one(&text).unwrap() {
+                    assert_eq!(short.as_bytes(), long.as_bytes(), "{text}");
+                }
+            }
+        }
+        assert!(Folded::empty().push_one_to_one("江・１２Ａ　サ").unwrap());
+        assert!(!Folded::empty().push_one_to_one("江−１").unwrap());
     }
 
     #[test]

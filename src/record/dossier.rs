@@ -17,6 +17,7 @@ use super::row::{self, ArchivedRow};
 use super::{RecordError, padded};
 use crate::domain::day::BirthDate;
 use crate::domain::decision::{self, Row as _};
+use crate::domain::fold;
 use crate::domain::identifier::{BranchNumber, InsurerNumber};
 
 /// The version of the dossier's layout.
@@ -143,13 +144,12 @@ impl<'a> DossierRef<'a> {
 
     /// Whether a row answers to a certificate key (payer and folded recipient number).
     pub fn has_certificate_key(self, key: &KeyBytes) -> bool {
+        let payer = key.as_bytes().first_chunk::<8>();
+        let recipient = key.tail(KeyKind::Certificate);
         self.held_rows().any(|held| {
-            let payer = held.row.payer_number();
-            payer.is_some_and(|payer| {
-                key.as_bytes().get(..8) == Some(payer.as_bytes())
-                    && KeyBytes::certificate(&payer, held.row.recipient_number())
-                        .is_ok_and(|own| own.as_bytes() == key.as_bytes())
-            })
+            let own = held.row.payer_number();
+            own.is_some_and(|own| Some(own.as_bytes()) == payer)
+                && fold::recipient_number_folds_to(held.row.recipient_number(), recipient)
         })
     }
 
@@ -236,10 +236,11 @@ impl<'a> decision::Dossier<'a> for DossierRef<'a> {
 
 /// Calls `take` with the hash of each key that a row by itself is found under: certificate, card link and identity.
 pub fn row_keys_into(row: &ArchivedRow, scratch: &mut Vec<u8>, mut take: impl FnMut(KeyHash)) {
-    if let Some(payer) = row.payer_number().filter(|_| !row.recipient_number().is_empty())
-        && let Ok(key) = KeyBytes::certificate(&payer, row.recipient_number())
-    {
-        take(KeyHash::of(KeyKind::Certificate, key.as_bytes()));
+    if let Some(payer) = row.payer_number().filter(|_| !row.recipient_number().is_empty()) {
+        scratch.clear();
+        scratch.extend_from_slice(payer.as_bytes());
+        identity::append_recipient_number(row.recipient_number(), scratch);
+        take(KeyHash::of(KeyKind::Certificate, scratch));
     }
     if !row.card_link().is_empty() {
         take(KeyHash::of(KeyKind::Card, row.card_link().as_bytes()));

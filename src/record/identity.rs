@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use super::row::ArchivedRow;
 use crate::domain::day::BirthDate;
 use crate::domain::decision::Row as _;
-use crate::domain::fold::{Folded, TooLong};
+use crate::domain::fold::{self, Folded, TooLong};
 use crate::domain::identifier::{InsurerNumber, PayerNumber};
 
 /// Separates symbol and number in one text; no registered text holds a control character.
@@ -41,12 +41,13 @@ pub struct KeyHash {
 
 impl KeyHash {
     /// Hashes a key of a kind.
+    #[inline]
     pub fn of(kind: KeyKind, key: &[u8]) -> KeyHash {
         KeyHash { kind, hash: xxh3_64_with_seed(key, kind as u64 + 1) }
     }
 }
 
-/// A key in a fixed buffer: building one for a question allocates nothing.
+/// A key in a fixed buffer: building one for a question allocates nothing, and a buffer is used for one question after another.
 #[derive(Clone)]
 pub struct KeyBytes {
     bytes: ArrayVec<u8, KEY_BYTES_MAX>,
@@ -55,43 +56,68 @@ pub struct KeyBytes {
 /// The longest member key: insurer, birth date, and two folded texts with a separator.
 const KEY_BYTES_MAX: usize = 8 + 4 + 2 * crate::domain::fold::FOLDED_BYTES_MAX + 1;
 
+/// Why texts make no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// A text folds to more than a key may hold.
+    #[error("too long")]
+    TooLong,
+    /// A text is not UTF-8.
+    #[error("not UTF-8")]
+    NotText,
+}
+
 impl KeyBytes {
-    /// The key of a member: insurer, birth date, folded symbol and number.
-    pub fn member(insurer: &InsurerNumber, birth: BirthDate, symbol: &str, number: &str) -> Result<KeyBytes, TooLong> {
-        let mut key = KeyBytes::empty();
-        key.push(insurer.as_bytes())?;
-        key.push(&birth.packed().to_le_bytes())?;
-        key.push_folded(symbol)?;
-        key.push(&[SEPARATOR])?;
-        key.push_folded(number)?;
-        Ok(key)
+    /// No key.
+    pub const fn empty() -> KeyBytes {
+        KeyBytes { bytes: ArrayVec::new_const() }
     }
 
-    /// The key of a certificate: payer number and folded recipient number.
-    pub fn certificate(payer: &PayerNumber, recipient: &str) -> Result<KeyBytes, TooLong> {
-        let mut key = KeyBytes::empty();
-        key.push(payer.as_bytes())?;
-        if is_plain_recipient_number(recipient) {
-            key.push(recipient.as_bytes())?;
+    /// Becomes the key of a member: insurer, birth date, folded symbol and number.
+    #[inline]
+    pub fn set_member(
+        &mut self,
+        insurer: &InsurerNumber,
+        birth: BirthDate,
+        symbol: &[u8],
+        number: &[u8],
+    ) -> Result<(), KeyError> {
+        self.bytes.clear();
+        let [a, b, c, d, e, f, g, h] = *insurer.as_bytes();
+        let [i, j, k, l] = birth.packed().to_le_bytes();
+        self.push(&[a, b, c, d, e, f, g, h, i, j, k, l])?;
+        self.push_folded(symbol)?;
+        self.push(&[SEPARATOR])?;
+        self.push_folded(number)
+    }
+
+    /// Becomes the key of a certificate: payer number and folded recipient number.
+    #[inline]
+    pub fn set_certificate(&mut self, payer: &PayerNumber, recipient: &[u8]) -> Result<(), KeyError> {
+        self.bytes.clear();
+        self.push(payer.as_bytes())?;
+        if fold::is_folded_recipient_number(recipient) {
+            self.push(recipient)
         } else {
-            key.push(Folded::of_recipient_number(recipient)?.as_bytes())?;
+            self.push(Folded::of_recipient_number(text(recipient)?)?.as_bytes())
         }
-        Ok(key)
     }
 
-    /// The key of a card link.
-    pub fn card(link: &str) -> Result<KeyBytes, TooLong> {
-        let mut key = KeyBytes::empty();
-        key.push(link.as_bytes())?;
-        Ok(key)
+    /// Becomes the key of a card link.
+    #[inline]
+    pub fn set_card(&mut self, link: &[u8]) -> Result<(), KeyError> {
+        self.bytes.clear();
+        self.push(link)
     }
 
     /// The whole key.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// A member key's folded symbol and number; a certificate key's folded recipient number.
+    #[inline]
     pub fn tail(&self, kind: KeyKind) -> &[u8] {
         let head = match kind {
             KeyKind::Member => 12,
@@ -101,17 +127,29 @@ impl KeyBytes {
         self.as_bytes().get(head..).unwrap_or_default()
     }
 
-    const fn empty() -> KeyBytes {
-        KeyBytes { bytes: ArrayVec::new_const() }
+    #[inline]
+    fn push(&mut self, more: &[u8]) -> Result<(), KeyError> {
+        self.bytes.try_extend_from_slice(more).map_err(|_| KeyError::TooLong)
     }
 
-    fn push(&mut self, more: &[u8]) -> Result<(), TooLong> {
-        self.bytes.try_extend_from_slice(more).map_err(|_| TooLong)
+    #[inline]
+    fn push_folded(&mut self, text: &[u8]) -> Result<(), KeyError> {
+        if fold::is_folded(text) { self.push(text) } else { self.push_unfolded(text) }
     }
 
-    fn push_folded(&mut self, text: &str) -> Result<(), TooLong> {
-        if is_plain(text.as_bytes()) { self.push(text.as_bytes()) } else { self.push(Folded::of(text)?.as_bytes()) }
+    fn push_unfolded(&mut self, unfolded: &[u8]) -> Result<(), KeyError> {
+        self.push(Folded::of(text(unfolded)?)?.as_bytes())
     }
+}
+
+impl From<TooLong> for KeyError {
+    fn from(TooLong: TooLong) -> KeyError {
+        KeyError::TooLong
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, KeyError> {
+    std::str::from_utf8(bytes).map_err(|_| KeyError::NotText)
 }
 
 /// Appends what identifies the row's certificate.
@@ -166,8 +204,9 @@ pub fn hash_128(bytes: &[u8]) -> u128 {
     xxh3_128(bytes)
 }
 
-fn append_recipient_number(number: &str, out: &mut Vec<u8>) {
-    if is_plain_recipient_number(number) {
+/// Appends the folded recipient number.
+pub(super) fn append_recipient_number(number: &str, out: &mut Vec<u8>) {
+    if fold::is_folded_recipient_number(number.as_bytes()) {
         out.extend_from_slice(number.as_bytes());
     } else if let Ok(folded) = Folded::of_recipient_number(number) {
         out.extend_from_slice(folded.as_bytes());
@@ -175,7 +214,7 @@ fn append_recipient_number(number: &str, out: &mut Vec<u8>) {
 }
 
 fn append_folded(text: &str, out: &mut Vec<u8>) {
-    if is_plain(text.as_bytes()) {
+    if fold::is_folded(text.as_bytes()) {
         out.extend_from_slice(text.as_bytes());
     } else if let Ok(folded) = Folded::of(text) {
         out.extend_from_slice(folded.as_bytes());
@@ -185,13 +224,4 @@ fn append_folded(text: &str, out: &mut Vec<u8>) {
 fn append_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
-}
-
-/// Whether a text folds to itself: most do.
-fn is_plain(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'-')
-}
-
-fn is_plain_recipient_number(text: &str) -> bool {
-    text.len() >= 7 && is_plain(text.as_bytes())
 }

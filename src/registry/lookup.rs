@@ -6,13 +6,13 @@ use super::Reader;
 use super::view::View;
 use crate::domain::day::{BirthDate, Day};
 use crate::domain::decision::{self, Answer, Knowledge, Question, Subject};
-use crate::domain::fold::TooLong;
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
 use crate::index::Found;
 use crate::record::ArchivedRow;
-use crate::record::identity::{KeyBytes, KeyHash, KeyKind};
+use crate::record::identity::{KeyBytes, KeyError, KeyHash, KeyKind};
 
-/// A question parsed, folded and hashed: everything that a batch does before it touches memory.
+/// A question parsed, folded and hashed: everything that a batch does before it touches memory. It is large for its key's sake, so
+/// one is made and then asked again and again.
 pub struct Inquiry {
     key: KeyBytes,
     hash: KeyHash,
@@ -29,38 +29,56 @@ enum Who {
 }
 
 impl Inquiry {
-    /// Asks about a member.
-    pub fn member(
+    /// Asks about nobody.
+    pub const fn blank() -> Inquiry {
+        let hash = KeyHash { kind: KeyKind::Card, hash: 0 };
+        Inquiry { key: KeyBytes::empty(), hash, who: Who::Card, service_date: Day::OPEN_END }
+    }
+
+    /// Asks about a member; symbol and number as written.
+    pub fn ask_member(
+        &mut self,
         insurer: &InsurerNumber,
-        symbol: &str,
-        number: &str,
+        (symbol, number): (&[u8], &[u8]),
         branch: Option<BranchNumber>,
         birth: BirthDate,
         service_date: Day,
-    ) -> Result<Inquiry, TooLong> {
-        let key = KeyBytes::member(insurer, birth, symbol, number)?;
-        Ok(Inquiry::of(key, KeyKind::Member, Who::Member { branch }, service_date))
+    ) -> Result<(), KeyError> {
+        self.key.set_member(insurer, birth, symbol, number)?;
+        self.set(KeyKind::Member, Who::Member { branch }, service_date);
+        Ok(())
     }
 
-    /// Asks about a certificate.
-    pub fn certificate(
+    /// Asks about a certificate; the recipient number as written.
+    pub fn ask_certificate(
+        &mut self,
         payer: &PayerNumber,
-        recipient: &str,
+        recipient: &[u8],
         birth: Option<BirthDate>,
         service_date: Day,
-    ) -> Result<Inquiry, TooLong> {
-        let key = KeyBytes::certificate(payer, recipient)?;
-        Ok(Inquiry::of(key, KeyKind::Certificate, Who::Certificate { payer: *payer, birth }, service_date))
+    ) -> Result<(), KeyError> {
+        self.key.set_certificate(payer, recipient)?;
+        self.set(KeyKind::Certificate, Who::Certificate { payer: *payer, birth }, service_date);
+        Ok(())
     }
 
     /// Asks about a card.
-    pub fn card(link: &str, service_date: Day) -> Result<Inquiry, TooLong> {
-        Ok(Inquiry::of(KeyBytes::card(link)?, KeyKind::Card, Who::Card, service_date))
+    pub fn ask_card(&mut self, link: &[u8], service_date: Day) -> Result<(), KeyError> {
+        self.key.set_card(link)?;
+        self.set(KeyKind::Card, Who::Card, service_date);
+        Ok(())
     }
 
-    fn of(key: KeyBytes, kind: KeyKind, who: Who, service_date: Day) -> Inquiry {
-        let hash = KeyHash::of(kind, key.as_bytes());
-        Inquiry { key, hash, who, service_date }
+    /// The hash of its key.
+    pub fn key_hash(&self) -> KeyHash {
+        self.hash
+    }
+
+    #[inline]
+    fn set(&mut self, kind: KeyKind, who: Who, service_date: Day) {
+        self.hash = KeyHash::of(kind, self.key.as_bytes());
+        self.who = who;
+        self.service_date = service_date;
     }
 
     fn subject(&self) -> Subject<'_> {

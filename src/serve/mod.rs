@@ -1,8 +1,10 @@
 //! How the outside asks: look-ups on the fast listener, everything else on the API.
 
 pub mod api;
+mod batch;
 pub mod clock;
 pub mod config;
+mod desk;
 pub mod fast;
 pub mod pages;
 pub mod service;

@@ -4,26 +4,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use bytes::BytesMut;
-
+use super::batch;
 use super::clock::Clock;
 use super::config::Config;
-use super::fast::wire::{
-    WireError, parse_json, parse_line, parse_parameters, write_compact, write_compact_error, write_error, write_json,
-};
+use super::desk::{Desk, Form, check_retention};
+use super::fast::wire::{WireError, parse_json, parse_line, parse_parameters, write_error};
 use super::fast::{Answer, ContentType, Method, Reply, Request};
 use super::pages::Pages;
 use super::tokens::{Role, Tokens};
-use crate::domain::decision;
 use crate::domain::identifier::InstitutionCode;
-use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_BYTES_MAX, BATCH_LINES_MAX};
-use crate::record::ArchivedRow;
+use crate::registry::Reader;
 use crate::registry::lookup::Inquiry;
-use crate::registry::{Reader, View};
-
-/// Batch lines go through the three passes in runs of this length: enough to hide the memory's latency, few enough that the
-/// questions stay in the first cache.
-const RUN: usize = 32;
 
 /// The service.
 pub struct Service {
@@ -36,13 +27,6 @@ pub struct Service {
     /// Health, status and metrics, written by another thread.
     pub pages: ArcSwap<Pages>,
     config: Config,
-}
-
-/// How an answer is to be written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    Compact,
 }
 
 impl Service {
@@ -64,7 +48,6 @@ impl Service {
             reply.status(error.status);
             reply.content_type(ContentType::Json);
             write_error(&error, reply.body());
-            reply.body().extend_from_slice(b"\n");
         }
     }
 
@@ -114,34 +97,25 @@ impl Service {
         let reader = self.loaded()?;
         let parameters = parse_parameters(request.query)?;
         let today = self.clock.today();
-        let (inquiry, consent, named) = match media_type(request.content_type) {
+        let mut inquiry = Inquiry::blank();
+        let (consent, named) = match media_type(request.content_type) {
             "application/json" | "" => {
-                let parsed = parse_json(request.body, &parameters, today)?;
-                (parsed.inquiry, parsed.consent, parsed.institution)
+                let said = parse_json(request.body, &parameters, today, &mut inquiry)?;
+                (said.consent, said.institution)
             }
             "text/plain" | "text/tab-separated-values" => {
-                let line = request.body.strip_suffix(b"\n").unwrap_or(request.body);
-                if line.contains(&b'\n') {
-                    return Err(WireError::refused(400, "bad_line", "one line only; several go to /v1/eligibility/batch"));
-                }
-                (parse_line(line, &parameters, today)?, parameters.consent, parameters.institution)
+                parse_line(only_line(request.body)?, &parameters, today, &mut inquiry)?;
+                (parameters.consent, parameters.institution)
             }
             _ => return Err(unsupported("application/json or text/plain")),
         };
         let institution = agreed(token_institution, named)?;
-        let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
-        reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Json });
         let view = reader.view();
         check_retention(&inquiry, &view)?;
-        if consent {
-            let guard = crossbeam_epoch::pin();
-            let answer = reader.answer(&guard, &view, &inquiry, institution, self.clock.unix_s());
-            write_answer(&answer, form, &view, reply.body());
-        } else {
-            let answer = decision::Answer::no_information(inquiry.service_date);
-            write_answer(&answer, form, &view, reply.body());
-        }
-        reply.body().extend_from_slice(b"\n");
+        let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
+        reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Json });
+        let desk = Desk { reader, view: &view, consent, institution, form, now_unix_s: self.clock.unix_s() };
+        desk.answer(&crossbeam_epoch::pin(), &inquiry, reply.body());
         Ok(())
     }
 
@@ -156,77 +130,12 @@ impl Service {
         if !matches!(media_type(request.content_type), "text/tab-separated-values" | "text/plain") {
             return Err(unsupported("text/tab-separated-values"));
         }
-        if request.body.len() > BATCH_BYTES_MAX {
-            return Err(WireError::refused(413, "batch_too_large", "a batch is at most 1 MiB; send several"));
-        }
         let institution = agreed(token_institution, parameters.institution)?;
         let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
         reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Ndjson });
-        let body = request.body.strip_suffix(b"\n").unwrap_or(request.body);
-        if body.is_empty() {
-            return Ok(());
-        }
-        let today = self.clock.today();
-        let view = reader.view();
-        let guard = crossbeam_epoch::pin();
-        let mut lines = body.split(|byte| *byte == b'\n');
-        let mut count = 0;
-        let mut run: arrayvec::ArrayVec<Result<Inquiry, WireError>, RUN> = arrayvec::ArrayVec::new();
-        loop {
-            run.clear();
-            for line in lines.by_ref().take(RUN) {
-                let read = parse_line(line, &parameters, today);
-                let read = read.and_then(|inquiry| check_retention(&inquiry, &view).map(|()| inquiry));
-                if let (Ok(inquiry), true) = (&read, parameters.consent) {
-                    reader.prefetch_slots(&guard, inquiry);
-                }
-                run.push(read);
-            }
-            if run.is_empty() {
-                return Ok(());
-            }
-            count += run.len();
-            if count > BATCH_LINES_MAX {
-                return Err(WireError::refused(413, "too_many_lines", "a batch is at most 10,000 lines; send several"));
-            }
-            if parameters.consent {
-                for inquiry in run.iter().flatten() {
-                    reader.prefetch_dossier(&guard, inquiry);
-                }
-            }
-            for read in &run {
-                self.write_line(reader, &guard, read, parameters.consent, institution, form, &view, reply.body());
-            }
-            if reply.body().len() > BATCH_ANSWER_BYTES_MAX {
-                return Err(WireError::refused(413, "answer_too_large", "the answer is over 8 MiB; send fewer lines"));
-            }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "one line of a batch, in a loop whose every part is needed")]
-    fn write_line(
-        &self,
-        reader: &Reader,
-        guard: &crossbeam_epoch::Guard,
-        read: &Result<Inquiry, WireError>,
-        consent: bool,
-        institution: Option<InstitutionCode>,
-        form: Form,
-        view: &View,
-        out: &mut BytesMut,
-    ) {
-        match read {
-            Ok(inquiry) if consent => {
-                let answer = reader.answer(guard, view, inquiry, institution, self.clock.unix_s());
-                write_answer(&answer, form, view, out);
-            }
-            Ok(inquiry) => {
-                write_answer(&decision::Answer::no_information(inquiry.service_date), form, view, out);
-            }
-            Err(error) if form == Form::Compact => write_compact_error(error, out),
-            Err(error) => write_error(error, out),
-        }
-        out.extend_from_slice(b"\n");
+        let (view, now_unix_s) = (reader.view(), self.clock.unix_s());
+        let desk = Desk { reader, view: &view, consent: parameters.consent, institution, form, now_unix_s };
+        batch::answer(&desk, request.body, &parameters, self.clock.today(), reply.body())
     }
 
     fn loaded(&self) -> Result<&Reader, WireError> {
@@ -278,14 +187,6 @@ impl Answer for FastService {
     }
 }
 
-#[inline]
-fn write_answer(answer: &decision::Answer<'_, ArchivedRow>, form: Form, view: &View, out: &mut BytesMut) {
-    match form {
-        Form::Json => write_json(answer, view, out),
-        Form::Compact => write_compact(answer, out),
-    }
-}
-
 fn post_only(request: &Request<'_>) -> Result<(), WireError> {
     if request.method == Method::Post {
         Ok(())
@@ -294,12 +195,13 @@ fn post_only(request: &Request<'_>) -> Result<(), WireError> {
     }
 }
 
-fn check_retention(inquiry: &Inquiry, view: &View) -> Result<(), WireError> {
-    if inquiry.service_date < view.horizon {
-        Err(WireError::bad("before_retention", "the service date lies before what is kept (24 months)", "service_date"))
-    } else {
-        Ok(())
+/// The body of a single question in the line form.
+fn only_line(body: &[u8]) -> Result<&[u8], WireError> {
+    let line = body.strip_suffix(b"\n").unwrap_or(body);
+    if memchr::memchr(b'\n', line).is_some() {
+        return Err(WireError::refused(400, "bad_line", "one line only; several go to /v1/eligibility/batch"));
     }
+    Ok(line)
 }
 
 /// A token's institution is the institution; another one in the question is refused.

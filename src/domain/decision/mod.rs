@@ -26,7 +26,7 @@ mod tests;
 use arrayvec::ArrayVec;
 
 use super::day::{BirthDate, Day};
-use super::fold::Folded;
+use super::fold;
 use super::identifier::{AuthorityCode, BranchNumber, InstitutionCode, InsurerNumber, PayerNumber, Sex};
 use super::masters::Masters;
 
@@ -343,7 +343,7 @@ impl Subject<'_> {
     fn asks_about(&self, row: &impl Row) -> bool {
         let Subject::Certificate { payer, recipient, .. } = self else { return true };
         row.payer_number() == Some(*payer)
-            && Folded::of_recipient_number(row.recipient_number()).is_ok_and(|number| number.as_bytes() == *recipient)
+            && fold::recipient_number_folds_to(row.recipient_number(), recipient)
     }
 }
 

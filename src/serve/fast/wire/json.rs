@@ -7,7 +7,7 @@ use crate::domain::decision::{Answer, Copay, Entitlement, Notes, Row as _, Verdi
 use crate::record::ArchivedRow;
 use crate::registry::View;
 
-/// Appends the answer as one JSON object, without a line end.
+/// Appends the answer as one JSON object, with its line end.
 pub fn write_json(answer: &Answer<'_, ArchivedRow>, view: &View, out: &mut BytesMut) {
     text(out, "{\"verdict\":\"");
     text(out, answer.verdict.word());
@@ -27,10 +27,10 @@ pub fn write_json(answer: &Answer<'_, ArchivedRow>, view: &View, out: &mut Bytes
     write_notes(answer.notes, out);
     text(out, ",");
     text(out, &view.as_of_json);
-    text(out, "}");
+    text(out, "}\n");
 }
 
-/// Appends an error object, without a line end.
+/// Appends an error object, with its line end.
 pub fn write_error(error: &WireError, out: &mut BytesMut) {
     text(out, "{\"error\":{\"code\":\"");
     text(out, error.code);
@@ -40,7 +40,7 @@ pub fn write_error(error: &WireError, out: &mut BytesMut) {
         text(out, "\",\"field\":\"");
         text(out, field);
     }
-    text(out, "\"}}");
+    text(out, "\"}}\n");
 }
 
 fn write_entitlement(

@@ -7,7 +7,7 @@ mod question;
 
 pub use compact::{write_compact, write_compact_error};
 pub use json::{write_error, write_json};
-pub use question::{Parameters, Parsed, parse_json, parse_line, parse_parameters};
+pub use question::{Parameters, Pieces, Said, parse_json, parse_line, parse_parameters};
 
 /// Why a request is not answered: what a client may branch on, and a sentence for a person that repeats nothing of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

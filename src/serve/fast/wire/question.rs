@@ -6,7 +6,6 @@ use serde::Deserialize;
 
 use super::WireError;
 use crate::domain::day::{BirthDate, Day};
-use crate::domain::fold::TooLong;
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
 use crate::registry::lookup::Inquiry;
 
@@ -21,10 +20,8 @@ pub struct Parameters {
     pub institution: Option<InstitutionCode>,
 }
 
-/// A question that was read.
-pub struct Parsed {
-    /// Key, subject and day.
-    pub inquiry: Inquiry,
+/// What a JSON question says besides who is asked about and for which day.
+pub struct Said {
     /// Whether consent was given.
     pub consent: bool,
     /// The institution named in the question.
@@ -76,49 +73,45 @@ struct CertificateBody<'a> {
 /// Reads `on=…&consent=…&institution=…`.
 pub fn parse_parameters(query: &str) -> Result<Parameters, WireError> {
     let mut parameters = Parameters::default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "on" => parameters.on = Some(service_date(value, "on")?),
-            "institution" => parameters.institution = Some(institution(value, "institution")?),
-            "consent" => {
-                parameters.consent = match value {
-                    "true" => true,
-                    "false" => false,
-                    _ => return Err(WireError::bad("bad_consent", "consent must be true or false", "consent")),
-                }
-            }
-            _ => {
-                return Err(WireError::refused(400, "unknown_parameter", "only on, consent and institution may stand after ?"));
-            }
+    for pair in Pieces::of(query.as_bytes(), b'&').filter(|pair| !pair.is_empty()) {
+        if let Some(value) = pair.strip_prefix(b"on=") {
+            parameters.on = Some(service_date(value, "on")?);
+        } else if let Some(value) = pair.strip_prefix(b"consent=") {
+            parameters.consent = match value {
+                b"true" => true,
+                b"false" => false,
+                _ => return Err(WireError::bad("bad_consent", "consent must be true or false", "consent")),
+            };
+        } else if let Some(value) = pair.strip_prefix(b"institution=") {
+            parameters.institution = Some(institution(value, "institution")?);
+        } else {
+            return Err(WireError::refused(400, "unknown_parameter", "only on, consent and institution may stand after ?"));
         }
     }
     Ok(parameters)
 }
 
-/// Reads a JSON question. What it does not say is taken from the parameters, and the day from `today`.
-pub fn parse_json(body: &[u8], parameters: &Parameters, today: Day) -> Result<Parsed, WireError> {
+/// Reads a JSON question into `inquiry`. What it does not say is taken from the parameters, and the day from `today`.
+pub fn parse_json(body: &[u8], parameters: &Parameters, today: Day, inquiry: &mut Inquiry) -> Result<Said, WireError> {
     let body: Body<'_> = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
     let day = match &body.service_date {
-        Some(text) => service_date(text, "service_date")?,
+        Some(text) => service_date(text.as_bytes(), "service_date")?,
         None => parameters.on.unwrap_or(today),
     };
-    let inquiry = match (&body.member, &body.certificate, &body.card_link) {
-        (Some(member), None, None) => member_inquiry(
-            &member.insurer_number,
-            &member.symbol,
-            &member.number,
-            &member.branch_number,
-            &member.birth_date,
-            day,
-        )?,
-        (None, Some(certificate), None) => certificate_inquiry(
-            &certificate.payer_number,
-            &certificate.recipient_number,
-            certificate.birth_date.as_deref().unwrap_or(""),
-            day,
-        )?,
-        (None, None, Some(link)) => card_inquiry(link, day)?,
+    match (&body.member, &body.certificate, &body.card_link) {
+        (Some(member), None, None) => Member {
+            insurer: member.insurer_number.as_bytes(),
+            symbol: member.symbol.as_bytes(),
+            number: member.number.as_bytes(),
+            branch: member.branch_number.as_bytes(),
+        }
+        .ask(member.birth_date.as_bytes(), day, inquiry)?,
+        (None, Some(certificate), None) => {
+            let birth = certificate.birth_date.as_deref().unwrap_or("");
+            let (payer, recipient) = (&certificate.payer_number, &certificate.recipient_number);
+            ask_certificate(payer.as_bytes(), recipient.as_bytes(), birth.as_bytes(), day, inquiry)?;
+        }
+        (None, None, Some(link)) => ask_card(link.as_bytes(), day, inquiry)?,
         _ => {
             return Err(WireError::refused(
                 400,
@@ -126,111 +119,171 @@ pub fn parse_json(body: &[u8], parameters: &Parameters, today: Day) -> Result<Pa
                 "exactly one of member, certificate and card_link must be asked about",
             ));
         }
-    };
+    }
     let institution = match &body.institution {
-        Some(text) => Some(institution(text, "institution")?),
+        Some(text) => Some(institution(text.as_bytes(), "institution")?),
         None => parameters.institution,
     };
-    Ok(Parsed { inquiry, consent: body.consent.unwrap_or(parameters.consent), institution })
+    Ok(Said { consent: body.consent.unwrap_or(parameters.consent), institution })
 }
 
-/// Reads one line of the batch form.
-pub fn parse_line(line: &[u8], parameters: &Parameters, today: Day) -> Result<Inquiry, WireError> {
+/// Reads one line of the batch form into `inquiry`.
+pub fn parse_line(line: &[u8], parameters: &Parameters, today: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let line = std::str::from_utf8(line).map_err(|_| WireError::refused(400, "bad_encoding", "the line is not UTF-8"))?;
-    let mut fields = line.split('\t');
-    let kind = fields.next().unwrap_or("");
-    let mut next = || fields.next();
-    let missing = || WireError::refused(400, "bad_line", "the line has too few fields");
-    let default_day = parameters.on.unwrap_or(today);
-    let day = |text: Option<&str>| match text {
-        None | Some("") => Ok(default_day),
+    read_line(line, parameters.on.unwrap_or(today), inquiry).map_err(|error| {
+        // Every field that is taken was examined for itself, so only a line that is refused can hold what is not text.
+        if std::str::from_utf8(line).is_ok() { error } else { NOT_UTF_8 }
+    })
+}
+
+fn read_line(line: &[u8], default_day: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
+    let mut fields = Pieces::of(line, b'\t');
+    let day = |text: Option<&[u8]>| match text {
+        None | Some(b"") => Ok(default_day),
         Some(text) => service_date(text, "service_date"),
     };
-    let inquiry = match kind {
-        "m" => {
-            let (identifier, birth) = (next().ok_or_else(missing)?, next().ok_or_else(missing)?);
-            let day = day(next())?;
-            let (insurer, symbol, number, branch) = member_identifier(identifier)?;
-            member_inquiry(insurer, symbol, number, branch, birth, day)?
+    match fields.next() {
+        Some(b"m") => {
+            let (identifier, birth) = (fields.next().ok_or(TOO_FEW_FIELDS)?, fields.next().ok_or(TOO_FEW_FIELDS)?);
+            let day = day(fields.next())?;
+            Member::split(identifier).ok_or(BAD_MEMBER)?.ask(birth, day, inquiry)?;
         }
-        "c" => {
-            let (payer, recipient) = (next().ok_or_else(missing)?, next().ok_or_else(missing)?);
-            let day = day(next())?;
-            certificate_inquiry(payer, recipient, next().unwrap_or(""), day)?
+        Some(b"c") => {
+            let (payer, recipient) = (fields.next().ok_or(TOO_FEW_FIELDS)?, fields.next().ok_or(TOO_FEW_FIELDS)?);
+            let day = day(fields.next())?;
+            ask_certificate(payer, recipient, fields.next().unwrap_or(b""), day, inquiry)?;
         }
-        "k" => {
-            let link = next().ok_or_else(missing)?;
-            card_inquiry(link, day(next())?)?
+        Some(b"k") => {
+            let link = fields.next().ok_or(TOO_FEW_FIELDS)?;
+            ask_card(link, day(fields.next())?, inquiry)?;
         }
         _ => return Err(WireError::refused(400, "bad_line", "a line begins with m, c or k and a tab")),
-    };
-    match next() {
-        None => Ok(inquiry),
+    }
+    match fields.next() {
+        None => Ok(()),
         Some(_) => Err(WireError::refused(400, "bad_line", "the line has too many fields")),
     }
 }
 
-/// Splits 被保険者個人識別子 (`INSURER:SYMBOL:NUMBER:BRANCH`): the symbol alone might hold a colon.
-fn member_identifier(text: &str) -> Result<(&str, &str, &str, &str), WireError> {
-    let bad = WireError::bad("bad_member", "a member is INSURER:SYMBOL:NUMBER:BRANCH, with all three colons", "member");
-    let (insurer, rest) = text.split_once(':').ok_or(bad)?;
-    let (rest, branch) = rest.rsplit_once(':').ok_or(bad)?;
-    let (symbol, number) = rest.rsplit_once(':').ok_or(bad)?;
-    Ok((insurer, symbol, number, branch))
+const NOT_UTF_8: WireError = WireError::refused(400, "bad_encoding", "the line is not UTF-8");
+const TOO_FEW_FIELDS: WireError = WireError::refused(400, "bad_line", "the line has too few fields");
+const BAD_MEMBER: WireError =
+    WireError::bad("bad_member", "a member is INSURER:SYMBOL:NUMBER:BRANCH, with all three colons", "member");
+
+/// The pieces of a text between separators: one more than there are separators.
+pub struct Pieces<'a> {
+    rest: Option<&'a [u8]>,
+    separator: u8,
 }
 
-fn member_inquiry(insurer: &str, symbol: &str, number: &str, branch: &str, birth: &str, day: Day) -> Result<Inquiry, WireError> {
-    let insurer = InsurerNumber::parse_padded(insurer.as_bytes()).map_err(|_| {
-        WireError::bad("bad_insurer_number", "an insurer number is 8 digits, or 6 padded", "member.insurer_number")
-    })?;
-    if number.is_empty() {
-        return Err(WireError::bad("bad_number", "the number must not be empty", "member.number"));
+impl<'a> Pieces<'a> {
+    /// Splits `text`.
+    #[inline]
+    pub fn of(text: &'a [u8], separator: u8) -> Pieces<'a> {
+        Pieces { rest: Some(text), separator }
     }
-    let branch = match branch {
-        "" => None,
-        text => Some(BranchNumber::parse(text.as_bytes()).map_err(|_| {
-            WireError::bad("bad_branch_number", "a branch number is one or two digits, or empty", "member.branch_number")
-        })?),
-    };
-    let birth = birth_date(birth, "member.birth_date")?;
-    Inquiry::member(&insurer, symbol, number, branch, birth, day)
-        .map_err(|TooLong| WireError::bad("bad_number", "symbol or number is too long", "member.number"))
 }
 
-fn certificate_inquiry(payer: &str, recipient: &str, birth: &str, day: Day) -> Result<Inquiry, WireError> {
-    let payer = PayerNumber::parse(payer.as_bytes())
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let end = memchr::memchr(self.separator, rest);
+        let (piece, after) = end.and_then(|end| rest.split_at_checked(end)).unwrap_or((rest, b""));
+        self.rest = after.split_first().map(|(_, after)| after);
+        Some(piece)
+    }
+}
+
+/// A member as written, in parts.
+struct Member<'a> {
+    insurer: &'a [u8],
+    symbol: &'a [u8],
+    number: &'a [u8],
+    branch: &'a [u8],
+}
+
+impl<'a> Member<'a> {
+    /// Splits 被保険者個人識別子 (`INSURER:SYMBOL:NUMBER:BRANCH`): the symbol alone might hold a colon.
+    #[inline]
+    fn split(identifier: &'a [u8]) -> Option<Member<'a>> {
+        let first = |text: &'a [u8]| split_around(text, text.iter().position(|byte| *byte == b':')?);
+        let last = |text: &'a [u8]| split_around(text, text.iter().rposition(|byte| *byte == b':')?);
+        let (insurer, rest) = first(identifier)?;
+        let (rest, branch) = last(rest)?;
+        let (symbol, number) = last(rest)?;
+        Some(Member { insurer, symbol, number, branch })
+    }
+
+    #[inline]
+    fn ask(&self, birth: &[u8], day: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
+        let insurer = InsurerNumber::parse_padded(self.insurer).map_err(|_| {
+            WireError::bad("bad_insurer_number", "an insurer number is 8 digits, or 6 padded", "member.insurer_number")
+        })?;
+        if self.number.is_empty() {
+            return Err(WireError::bad("bad_number", "the number must not be empty", "member.number"));
+        }
+        let branch = match self.branch {
+            b"" => None,
+            text => Some(BranchNumber::parse(text).map_err(|_| {
+                WireError::bad("bad_branch_number", "a branch number is one or two digits, or empty", "member.branch_number")
+            })?),
+        };
+        let birth = birth_date(birth, "member.birth_date")?;
+        inquiry
+            .ask_member(&insurer, (self.symbol, self.number), branch, birth, day)
+            .map_err(|_| WireError::bad("bad_number", "symbol or number is too long", "member.number"))
+    }
+}
+
+/// What stands before and after a place.
+fn split_around(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+fn ask_certificate(payer: &[u8], recipient: &[u8], birth: &[u8], day: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
+    let payer = PayerNumber::parse(payer)
         .map_err(|_| WireError::bad("bad_payer_number", "a payer number is 8 digits", "certificate.payer_number"))?;
     let bad = WireError::bad("bad_recipient_number", "a recipient number is 1 to 30 characters", "certificate.recipient_number");
-    if recipient.is_empty() || recipient.chars().count() > 30 {
+    if !has_characters(recipient, 30) {
         return Err(bad);
     }
     let birth = match birth {
-        "" => None,
+        b"" => None,
         text => Some(birth_date(text, "certificate.birth_date")?),
     };
-    Inquiry::certificate(&payer, recipient, birth, day).map_err(|TooLong| bad)
+    inquiry.ask_certificate(&payer, recipient, birth, day).map_err(|_| bad)
 }
 
-fn card_inquiry(link: &str, day: Day) -> Result<Inquiry, WireError> {
+fn ask_card(link: &[u8], day: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
     let bad = WireError::bad("bad_card_link", "a card link is 1 to 64 characters", "card_link");
-    if link.is_empty() || link.chars().count() > 64 {
+    if !has_characters(link, 64) {
         return Err(bad);
     }
-    Inquiry::card(link, day).map_err(|TooLong| bad)
+    inquiry.ask_card(link, day).map_err(|_| bad)
 }
 
-fn service_date(text: &str, field: &'static str) -> Result<Day, WireError> {
-    Day::parse(text.as_bytes()).map_err(|_| WireError::bad("bad_service_date", "a service date is YYYY-MM-DD or YYYYMMDD", field))
+/// Whether a text is UTF-8 and has at least one and at most so many characters.
+fn has_characters(text: &[u8], most: usize) -> bool {
+    if text.is_ascii() {
+        return !text.is_empty() && text.len() <= most;
+    }
+    std::str::from_utf8(text).is_ok_and(|text| text.chars().count() <= most)
 }
 
-fn birth_date(text: &str, field: &'static str) -> Result<BirthDate, WireError> {
-    BirthDate::parse(text.as_bytes())
+fn service_date(text: &[u8], field: &'static str) -> Result<Day, WireError> {
+    Day::parse(text).map_err(|_| WireError::bad("bad_service_date", "a service date is YYYY-MM-DD or YYYYMMDD", field))
+}
+
+fn birth_date(text: &[u8], field: &'static str) -> Result<BirthDate, WireError> {
+    BirthDate::parse(text)
         .map_err(|_| WireError::bad("bad_birth_date", "a birth date is YYYY-MM-DD or YYYYMMDD", field))
 }
 
-fn institution(text: &str, field: &'static str) -> Result<InstitutionCode, WireError> {
-    InstitutionCode::parse(text.as_bytes())
+fn institution(text: &[u8], field: &'static str) -> Result<InstitutionCode, WireError> {
+    InstitutionCode::parse(text)
         .map_err(|_| WireError::bad("bad_institution", "an institution code is 10 digits", field))
 }
 

@@ -1,0 +1,84 @@
+//! Many look-ups in one request, in three passes: read and hash all questions, ask memory for all their dossiers, then answer all.
+//! Where one look-up waits twice for memory, a run of them waits twice together.
+
+use bytes::BytesMut;
+use crossbeam_epoch::Guard;
+
+use super::desk::{Desk, Form, check_retention};
+use super::fast::wire::{Parameters, Pieces, WireError, parse_line, write_compact_error, write_error};
+use crate::domain::day::Day;
+use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_BYTES_MAX, BATCH_LINES_MAX};
+use crate::registry::lookup::Inquiry;
+
+/// How many lines go through the passes together: enough to hide the memory's latency, few enough that the questions stay in the
+/// first cache.
+const RUN: usize = 32;
+
+/// A line of a batch: its question, or why it has none.
+struct Line {
+    inquiry: Inquiry,
+    refused: Option<WireError>,
+}
+
+/// Answers every line of `body`, in order.
+pub(super) fn answer(
+    desk: &Desk<'_>,
+    body: &[u8],
+    parameters: &Parameters,
+    today: Day,
+    out: &mut BytesMut,
+) -> Result<(), WireError> {
+    if body.len() > BATCH_BYTES_MAX {
+        return Err(WireError::refused(413, "batch_too_large", "a batch is at most 1 MiB; send several"));
+    }
+    let body = body.strip_suffix(b"\n").unwrap_or(body);
+    if body.is_empty() {
+        return Ok(());
+    }
+    let mut lines = Pieces::of(body, b'\n');
+    let mut run = [const { Line { inquiry: Inquiry::blank(), refused: None } }; RUN];
+    let guard = crossbeam_epoch::pin();
+    let mut count = 0;
+    loop {
+        let mut length = 0;
+        for (line, text) in run.iter_mut().zip(&mut lines) {
+            line.read(text, desk, parameters, today, &guard);
+            length += 1;
+        }
+        let Some(run) = run.get(..length).filter(|run| !run.is_empty()) else { return Ok(()) };
+        count += length;
+        if count > BATCH_LINES_MAX {
+            return Err(WireError::refused(413, "too_many_lines", "a batch is at most 10,000 lines; send several"));
+        }
+        answer_run(run, desk, &guard, out);
+        if out.len() > BATCH_ANSWER_BYTES_MAX {
+            return Err(WireError::refused(413, "answer_too_large", "the answer is over 8 MiB; send fewer lines"));
+        }
+    }
+}
+
+fn answer_run(run: &[Line], desk: &Desk<'_>, guard: &Guard, out: &mut BytesMut) {
+    if desk.consent {
+        for line in run.iter().filter(|line| line.refused.is_none()) {
+            desk.reader.prefetch_dossier(guard, &line.inquiry);
+        }
+    }
+    for line in run {
+        match &line.refused {
+            None => desk.answer(guard, &line.inquiry, out),
+            Some(error) if desk.form == Form::Compact => write_compact_error(error, out),
+            Some(error) => write_error(error, out),
+        }
+    }
+}
+
+impl Line {
+    #[inline]
+    fn read(&mut self, text: &[u8], desk: &Desk<'_>, parameters: &Parameters, today: Day, guard: &Guard) {
+        let read = parse_line(text, parameters, today, &mut self.inquiry);
+        self.refused = read.and_then(|()| check_retention(&self.inquiry, desk.view)).err();
+        if desk.consent && self.refused.is_none() {
+            desk.reader.prefetch_slots(guard, &self.inquiry);
+        }
+    }
+}
