@@ -45,6 +45,7 @@ impl Day {
     pub const OPEN_END: Day = Day(99_991_231);
 
     /// The day of a year, month and day of the month.
+    #[inline]
     pub fn from_ymd(year: u32, month: u32, day: u32) -> Result<Day, DayError> {
         if !(YEAR_MIN..=YEAR_MAX).contains(&year) || !(1..=12).contains(&month) {
             return Err(DayError::NoSuchDay);
@@ -56,6 +57,7 @@ impl Day {
     }
 
     /// The day whose packed form is `yyyymmdd`.
+    #[inline]
     pub fn from_packed(packed: u32) -> Result<Day, DayError> {
         Day::from_ymd(packed / 10_000, packed / 100 % 100, packed % 100)
     }
@@ -66,6 +68,7 @@ impl Day {
     }
 
     /// Reads `YYYY-MM-DD` or `YYYYMMDD`.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<Day, DayError> {
         Day::from_packed(parse_iso(text)?)
     }
@@ -120,6 +123,7 @@ impl Day {
     }
 
     /// `YYYY-MM-DD`.
+    #[inline]
     pub const fn iso(self) -> [u8; 10] {
         iso(self.0)
     }
@@ -146,6 +150,7 @@ impl Day {
 
 impl BirthDate {
     /// Reads `YYYY-MM-DD` or `YYYYMMDD`; day, or month and day, may be `00`.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<BirthDate, DayError> {
         BirthDate::from_packed(parse_iso(text)?)
     }
@@ -159,6 +164,7 @@ impl BirthDate {
     }
 
     /// The birth date whose packed form is `yyyymmdd`, unknown parts zero.
+    #[inline]
     pub fn from_packed(packed: u32) -> Result<BirthDate, DayError> {
         let (year, month, day) = (packed / 10_000, packed / 100 % 100, packed % 100);
         match (month, day) {
@@ -180,6 +186,7 @@ impl BirthDate {
     }
 
     /// `YYYY-MM-DD`, unknown parts `00`.
+    #[inline]
     pub const fn iso(self) -> [u8; 10] {
         iso(self.0)
     }

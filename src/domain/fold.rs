@@ -1,7 +1,7 @@
 //! Key folding: how texts that people write differently are compared (domain notes §10.3, normative for every key).
 //!
-//! What was registered is kept as it was printed; only the key is folded. Most symbols and numbers are plain ASCII digits
-//! and letters, so those take a path of their own that touches each byte once.
+//! What was registered is kept as it was printed; only the key is folded. Most symbols and numbers are plain ASCII digits and letters,
+//! and most others have characters that fold one by one, so those take short ways of their own that touch each byte once.
 
 use arrayvec::ArrayVec;
 use unicode_normalization::UnicodeNormalization;
@@ -21,6 +21,95 @@ const RECIPIENT_NUMBER_DIGITS: usize = 7;
 #[error("too long")]
 pub struct TooLong;
 
+/// Why bytes have no folding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FoldError {
+    /// They fold to more than [`FOLDED_BYTES_MAX`] bytes, or than there is room for.
+    #[error("too long")]
+    TooLong,
+    /// They are not UTF-8.
+    #[error("not UTF-8")]
+    NotText,
+}
+
+impl From<TooLong> for FoldError {
+    fn from(TooLong: TooLong) -> FoldError {
+        FoldError::TooLong
+    }
+}
+
+/// Folds `text`, if it is UTF-8, to the end of `out`: NFKC, without spaces, hyphen-likes and middle dots unified, ASCII in capitals. An
+/// error leaves something half done there.
+pub fn fold_into<const N: usize>(text: &[u8], out: &mut ArrayVec<u8, N>) -> Result<(), FoldError> {
+    let start = out.len();
+    if !fold_one_to_one(text, out)? {
+        out.truncate(start);
+        fold_normalised(std::str::from_utf8(text).map_err(|_| FoldError::NotText)?, out)?;
+    }
+    if out.len() - start > FOLDED_BYTES_MAX { Err(FoldError::TooLong) } else { Ok(()) }
+}
+
+/// Folds a text whose every character folds by itself, whatever stands beside it: ASCII, full-width digits and letters, kana and the
+/// common ideographs, which is how Japan writes symbols. False, with something half done, for anything else.
+fn fold_one_to_one<const N: usize>(text: &[u8], out: &mut ArrayVec<u8, N>) -> Result<bool, TooLong> {
+    let mut bytes = text;
+    while let [first, rest @ ..] = bytes {
+        bytes = rest;
+        match (*first, rest) {
+            (b' ' | b'\t', _) => {}
+            (0..0x80, _) => out.try_push(first.to_ascii_uppercase()).map_err(|_| TooLong)?,
+            (0xe3..=0xe9 | 0xef, [second @ 0x80..0xc0, third @ 0x80..0xc0, rest @ ..]) => {
+                bytes = rest;
+                match one_to_one([*first, *second, *third]) {
+                    Some(OneToOne::Itself) => {
+                        out.try_extend_from_slice(&[*first, *second, *third]).map_err(|_| TooLong)?;
+                    }
+                    Some(OneToOne::Ascii(ascii)) => out.try_push(ascii).map_err(|_| TooLong)?,
+                    Some(OneToOne::Nothing) => {}
+                    None => return Ok(false),
+                }
+            }
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// What a character that folds by itself becomes.
+enum OneToOne {
+    Itself,
+    Ascii(u8),
+    Nothing,
+}
+
+/// The folding of a character of three UTF-8 bytes, if it does not depend on its neighbours.
+#[inline]
+fn one_to_one([first, second, third]: [u8; 3]) -> Option<OneToOne> {
+    let low = |byte: u8| u32::from(byte & 0x3f);
+    let code = u32::from(first & 0x0f) << 12 | low(second) << 6 | low(third);
+    match code {
+        // None of the kana, the middle dot and the ideographs decomposes, and none joins with a neighbour: only combining marks do,
+        // which are not among them.
+        0x3041..=0x3096 | 0x30a1..=0x30fb | 0x4e00..=0x9fff => Some(OneToOne::Itself),
+        0xff01..=0xff5e => u8::try_from(code - 0xff00 + 0x20).ok().map(|ascii| OneToOne::Ascii(ascii.to_ascii_uppercase())),
+        0x3000 => Some(OneToOne::Nothing),
+        _ => None,
+    }
+}
+
+/// Folds any text.
+fn fold_normalised<const N: usize>(text: &str, out: &mut ArrayVec<u8, N>) -> Result<(), TooLong> {
+    let mut characters = text.nfkc().filter(|character| !is_space(*character)).peekable();
+    let mut previous = ' ';
+    while let Some(character) = characters.next() {
+        let next = characters.peek().copied().unwrap_or(' ');
+        let character = unified(character, previous, next);
+        out.try_extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()).map_err(|_| TooLong)?;
+        previous = character;
+    }
+    Ok(())
+}
+
 /// A folded text in a fixed buffer, so that folding a question allocates nothing.
 #[derive(Clone)]
 pub struct Folded {
@@ -28,54 +117,11 @@ pub struct Folded {
 }
 
 impl Folded {
-    /// Folds `text`: NFKC, without spaces, hyphen-likes and middle dots unified, ASCII in capitals.
+    /// Folds `text`: see [`fold_into`].
     pub fn of(text: &str) -> Result<Folded, TooLong> {
         let mut folded = Folded::empty();
-        if text.is_ascii() {
-            for byte in text.bytes().filter(|byte| !matches!(byte, b' ' | b'\t')) {
-                folded.bytes.try_push(byte.to_ascii_uppercase()).map_err(|_| TooLong)?;
-            }
-            return Ok(folded);
-        }
-        if folded.push_one_to_one(text)? {
-            return Ok(folded);
-        }
-        folded.bytes.clear();
-        folded.push_normalised(text)?;
+        fold_into(text.as_bytes(), &mut folded.bytes).map_err(|_| TooLong)?;
         Ok(folded)
-    }
-
-    /// Folds any text.
-    fn push_normalised(&mut self, text: &str) -> Result<(), TooLong> {
-        let mut characters = text.nfkc().filter(|character| !is_space(*character)).peekable();
-        let mut previous = ' ';
-        while let Some(character) = characters.next() {
-            let next = characters.peek().copied().unwrap_or(' ');
-            let character = unified(character, previous, next);
-            self.push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
-            previous = character;
-        }
-        Ok(())
-    }
-
-    /// Folds a text whose every character folds by itself, whatever stands beside it: full-width digits and letters, kana and the
-    /// common ideographs, which is how Japan writes symbols. False, with something half done, for any other text.
-    fn push_one_to_one(&mut self, text: &str) -> Result<bool, TooLong> {
-        for character in text.chars() {
-            let ascii = match character {
-                ' ' | '\t' | '\u{3000}' => continue,
-                '!'..='~' => character.to_ascii_uppercase(),
-                '！'..='～' => ascii_of_full_width(character),
-                // None of these decomposes, and none joins with a neighbour: only combining marks do, which are not among them.
-                'ぁ'..='ゖ' | 'ァ'..='・' | '一'..='\u{9fff}' => {
-                    self.push(character.encode_utf8(&mut [0; 4]).as_bytes())?;
-                    continue;
-                }
-                _ => return Ok(false),
-            };
-            self.push(ascii.encode_utf8(&mut [0; 4]).as_bytes())?;
-        }
-        Ok(true)
     }
 
     /// Folds a recipient number: as any text, and if all digits and at most seven of them, padded with zeros to seven (§1.3).
@@ -110,8 +156,19 @@ impl Folded {
 /// Whether a text folds to itself: most symbols and numbers do.
 #[inline]
 pub fn is_folded(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase() || *byte == b'-')
+    text.iter().all(|byte| FOLDED.get(usize::from(*byte)) == Some(&true))
 }
+
+/// The bytes that fold to themselves wherever they stand.
+const FOLDED: [bool; 256] = {
+    let mut folded = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        folded[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'-');
+        byte += 1;
+    }
+    folded
+};
 
 /// Whether a recipient number folds to itself: shorter ones may be padded.
 #[inline]
@@ -140,12 +197,6 @@ pub fn same_recipient_number(one: &str, other: &str) -> bool {
         (Ok(one), Ok(other)) => one.as_bytes() == other.as_bytes(),
         _ => false,
     }
-}
-
-/// The capital ASCII character of a full-width one, U+FF01 to U+FF5E.
-fn ascii_of_full_width(character: char) -> char {
-    const DISTANCE: u32 = '！' as u32 - '!' as u32;
-    char::from_u32(u32::from(character) - DISTANCE).map_or(character, |ascii| ascii.to_ascii_uppercase())
 }
 
 fn is_space(character: char) -> bool {
@@ -198,15 +249,17 @@ mod tests {
         for character in one_by_one.chain([' ', '\t', '\u{3000}', '･', '·', '−', '\u{a0}', '㍻', 'ｶ']) {
             for (before, after) in beside.iter().flat_map(|before| beside.iter().map(move |after| (before, after))) {
                 let text: String = before.iter().chain([&character]).chain(after.iter()).collect();
-                let (mut short, mut long) = (Folded::empty(), Folded::empty());
-                long.push_normalised(&text).unwrap();
-                if short.push_one_to_one(&text).unwrap() {
-                    assert_eq!(short.as_bytes(), long.as_bytes(), "{text}");
+                let (mut short, mut long) = (ArrayVec::<u8, 64>::new(), ArrayVec::<u8, 64>::new());
+                fold_normalised(&text, &mut long).unwrap();
+                if fold_one_to_one(text.as_bytes(), &mut short).unwrap() {
+                    assert_eq!(short, long, "{text}");
                 }
             }
         }
-        assert!(Folded::empty().push_one_to_one("江・１２Ａ　サ").unwrap());
-        assert!(!Folded::empty().push_one_to_one("江−１").unwrap());
+        let mut folded = ArrayVec::<u8, 64>::new();
+        assert!(fold_one_to_one("江・１２ａ　サ".as_bytes(), &mut folded).unwrap());
+        assert_eq!(folded.as_slice(), "江・12Aサ".as_bytes());
+        assert!(!fold_one_to_one("江−１".as_bytes(), &mut folded).unwrap());
     }
 
     #[test]

@@ -39,6 +39,7 @@ macro_rules! digits_type {
 
         impl $name {
             /// Reads exactly this many half-width digits.
+            #[inline]
             pub fn parse(text: &[u8]) -> Result<Self, IdentifierError> {
                 let digits: [u8; $length] = text.try_into().map_err(|_| IdentifierError::Length)?;
                 if digits.iter().all(u8::is_ascii_digit) { Ok(Self(digits)) } else { Err(IdentifierError::NotDigits) }
@@ -92,7 +93,12 @@ impl PayerNumber {
 
 impl InsurerNumber {
     /// Reads 8 digits, or 6 padded on the left by spaces or zeros or not at all.
+    #[inline]
     pub fn parse_padded(text: &[u8]) -> Result<InsurerNumber, IdentifierError> {
+        InsurerNumber::parse(text).or_else(|_| InsurerNumber::parse_short(text))
+    }
+
+    fn parse_short(text: &[u8]) -> Result<InsurerNumber, IdentifierError> {
         let digits = text.trim_ascii_start();
         match digits.len() {
             8 => InsurerNumber::parse(digits),

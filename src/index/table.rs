@@ -90,19 +90,22 @@ impl Table {
     pub(super) fn probe(&self, key: KeyHash, mut found: impl FnMut(Position) -> Probe) {
         let slots = self.slots.all();
         let wanted = tag_and_kind(key);
-        let home = home(key.hash, slots.len());
-        let (before, from_home) = slots.split_at_checked(home).unwrap_or((slots, &[]));
-        for slot in from_home.iter().chain(before) {
+        let mut place = home(key.hash, slots.len());
+        for _ in 0..=slots.len() {
+            let Some(slot) = slots.get(place) else {
+                // Past the last slot a run goes on at the first.
+                place = 0;
+                continue;
+            };
             let word = slot.load(Ordering::Acquire);
             if word == EMPTY {
                 return;
             }
-            if word & !POSITION_MASK == wanted
-                && word & POSITION_MASK != 0
-                && found(Position(word & POSITION_MASK)) == Probe::Stop
-            {
+            let position = word & POSITION_MASK;
+            if word & !POSITION_MASK == wanted && position != 0 && found(Position(position)) == Probe::Stop {
                 return;
             }
+            place += 1;
         }
     }
 

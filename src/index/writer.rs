@@ -13,7 +13,7 @@ use crate::record::DossierRef;
 use crate::record::identity::{KeyHash, KeyKind};
 
 /// A table is full when this share of its slots is in use, tombstones included.
-const LOAD_MAX_PERCENT: usize = 75;
+const LOAD_MAX_PERCENT: usize = 60;
 
 /// The index could not take memory.
 #[derive(Debug, thiserror::Error)]

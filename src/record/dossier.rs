@@ -94,11 +94,13 @@ impl<'a> DossierRef<'a> {
     }
 
     /// The dossier's number.
+    #[inline]
     pub fn number(self) -> u64 {
         u64::from_le_bytes(self.bytes_at(8))
     }
 
     /// How many rows it holds.
+    #[inline]
     pub fn row_count(self) -> usize {
         usize::from(u16::from_le_bytes(self.bytes_at(6)))
     }
@@ -130,16 +132,17 @@ impl<'a> DossierRef<'a> {
     }
 
     /// Its rows, with when each became known.
+    #[inline]
     pub fn held_rows(self) -> impl Iterator<Item = HeldRow<'a>> {
         (0..self.row_count()).filter_map(move |place| self.held_row(place))
     }
 
     /// Whether it is the dossier of this member key (insurer, birth date, symbol and number).
+    #[inline]
     pub fn has_member_key(self, key: &KeyBytes) -> bool {
-        let bytes = key.as_bytes();
-        bytes.get(..8) == Some(&self.bytes_at::<8>(16))
-            && bytes.get(8..12) == Some(&self.bytes_at::<4>(24))
-            && bytes.get(12..) == Some(decision::Dossier::symbol_and_number(self))
+        // Insurer and birth date lie side by side here as they do in a key.
+        key.as_bytes().first_chunk::<12>() == Some(&self.bytes_at::<12>(16))
+            && key.tail(KeyKind::Member) == decision::Dossier::symbol_and_number(self)
     }
 
     /// Whether a row answers to a certificate key (payer and folded recipient number).
@@ -154,6 +157,7 @@ impl<'a> DossierRef<'a> {
     }
 
     /// Whether a row carries this card link.
+    #[inline]
     pub fn has_card_link(self, key: &KeyBytes) -> bool {
         self.held_rows().any(|held| held.row.card_link().as_bytes() == key.as_bytes())
     }
@@ -175,60 +179,90 @@ impl<'a> DossierRef<'a> {
         }
     }
 
+    #[inline]
     fn held_row(self, place: usize) -> Option<HeldRow<'a>> {
-        let (start, end) = self.row_span(place);
-        let bytes = self.bytes.get(start..end)?;
-        let entry = HEAD + place * ENTRY;
+        let entry = Entry::read(self.bytes_at(HEAD + place * ENTRY));
+        let bytes = self.bytes.get(entry.start..entry.end)?;
         // SAFETY: `validated` accepted every row of the dossier at its place in the table, or the batch put a validated row
         // there; dossiers lie on words and rows on words within them, so the alignment is the same wherever the dossier is.
         let row = unsafe { row::trusted(bytes) };
-        let time_unix_s = self.u32_at(entry + 8);
-        Some(HeldRow { row, bytes, sequence: u64::from_le_bytes(self.bytes_at(entry)), time_unix_s })
+        Some(HeldRow { row, bytes, sequence: entry.sequence, time_unix_s: entry.time_unix_s })
     }
 
     fn row_span(self, place: usize) -> (usize, usize) {
-        let entry = HEAD + place * ENTRY;
-        let start = usize::from(u16::from_le_bytes(self.bytes_at(entry + 12))) * 8;
-        (start, start + usize::from(u16::from_le_bytes(self.bytes_at(entry + 14))))
+        let entry = Entry::read(self.bytes_at(HEAD + place * ENTRY));
+        (entry.start, entry.end)
     }
 
+    #[inline]
     fn key_length(self) -> usize {
         usize::from(u16::from_le_bytes(self.bytes_at(28)))
     }
 
+    #[inline]
     fn byte(self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
     }
 
+    #[inline]
     fn u32_at(self, at: usize) -> u32 {
         u32::from_le_bytes(self.bytes_at(at))
     }
 
+    #[inline]
     fn bytes_at<const N: usize>(self, at: usize) -> [u8; N] {
         self.bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
+    }
+}
+
+/// A row's entry in the table.
+struct Entry {
+    sequence: u64,
+    time_unix_s: u32,
+    /// Where the row lies in the dossier, bytes.
+    start: usize,
+    end: usize,
+}
+
+impl Entry {
+    #[inline]
+    fn read(bytes: [u8; ENTRY]) -> Entry {
+        let [a, b, c, d, e, f, g, h, i, j, k, l, offset @ .., m, n] = bytes;
+        let start = usize::from(u16::from_le_bytes(offset)) * 8;
+        Entry {
+            sequence: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+            time_unix_s: u32::from_le_bytes([i, j, k, l]),
+            start,
+            end: start + usize::from(u16::from_le_bytes([m, n])),
+        }
     }
 }
 
 impl<'a> decision::Dossier<'a> for DossierRef<'a> {
     type Row = ArchivedRow;
 
+    #[inline]
     fn insurer_number(self) -> InsurerNumber {
         InsurerNumber::from_bytes_trusted(self.bytes_at(16))
     }
 
+    #[inline]
     fn symbol_and_number(self) -> &'a [u8] {
         let start = HEAD + self.row_count() * ENTRY;
         self.bytes.get(start..start + self.key_length()).unwrap_or_default()
     }
 
+    #[inline]
     fn branch_number(self) -> Option<BranchNumber> {
         BranchNumber::from_value(self.byte(5))
     }
 
+    #[inline]
     fn birth_date(self) -> BirthDate {
         BirthDate::from_packed_trusted(self.u32_at(24))
     }
 
+    #[inline]
     fn rows(self) -> impl Iterator<Item = (&'a ArchivedRow, u64)> {
         self.held_rows().map(|held| (held.row, held.sequence))
     }

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use super::row::ArchivedRow;
 use crate::domain::day::BirthDate;
 use crate::domain::decision::Row as _;
-use crate::domain::fold::{self, Folded, TooLong};
+use crate::domain::fold::{self, FoldError, Folded};
 use crate::domain::identifier::{InsurerNumber, PayerNumber};
 
 /// Separates symbol and number in one text; no registered text holds a control character.
@@ -56,17 +56,6 @@ pub struct KeyBytes {
 /// The longest member key: insurer, birth date, and two folded texts with a separator.
 const KEY_BYTES_MAX: usize = 8 + 4 + 2 * crate::domain::fold::FOLDED_BYTES_MAX + 1;
 
-/// Why texts make no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KeyError {
-    /// A text folds to more than a key may hold.
-    #[error("too long")]
-    TooLong,
-    /// A text is not UTF-8.
-    #[error("not UTF-8")]
-    NotText,
-}
-
 impl KeyBytes {
     /// No key.
     pub const fn empty() -> KeyBytes {
@@ -81,7 +70,7 @@ impl KeyBytes {
         birth: BirthDate,
         symbol: &[u8],
         number: &[u8],
-    ) -> Result<(), KeyError> {
+    ) -> Result<(), FoldError> {
         self.bytes.clear();
         let [a, b, c, d, e, f, g, h] = *insurer.as_bytes();
         let [i, j, k, l] = birth.packed().to_le_bytes();
@@ -93,19 +82,20 @@ impl KeyBytes {
 
     /// Becomes the key of a certificate: payer number and folded recipient number.
     #[inline]
-    pub fn set_certificate(&mut self, payer: &PayerNumber, recipient: &[u8]) -> Result<(), KeyError> {
+    pub fn set_certificate(&mut self, payer: &PayerNumber, recipient: &[u8]) -> Result<(), FoldError> {
         self.bytes.clear();
         self.push(payer.as_bytes())?;
         if fold::is_folded_recipient_number(recipient) {
             self.push(recipient)
         } else {
-            self.push(Folded::of_recipient_number(text(recipient)?)?.as_bytes())
+            let recipient = std::str::from_utf8(recipient).map_err(|_| FoldError::NotText)?;
+            self.push(Folded::of_recipient_number(recipient)?.as_bytes())
         }
     }
 
     /// Becomes the key of a card link.
     #[inline]
-    pub fn set_card(&mut self, link: &[u8]) -> Result<(), KeyError> {
+    pub fn set_card(&mut self, link: &[u8]) -> Result<(), FoldError> {
         self.bytes.clear();
         self.push(link)
     }
@@ -128,28 +118,19 @@ impl KeyBytes {
     }
 
     #[inline]
-    fn push(&mut self, more: &[u8]) -> Result<(), KeyError> {
-        self.bytes.try_extend_from_slice(more).map_err(|_| KeyError::TooLong)
+    fn push(&mut self, more: &[u8]) -> Result<(), FoldError> {
+        self.bytes.try_extend_from_slice(more).map_err(|_| FoldError::TooLong)
     }
 
     #[inline]
-    fn push_folded(&mut self, text: &[u8]) -> Result<(), KeyError> {
+    fn push_folded(&mut self, text: &[u8]) -> Result<(), FoldError> {
         if fold::is_folded(text) { self.push(text) } else { self.push_unfolded(text) }
     }
 
-    fn push_unfolded(&mut self, unfolded: &[u8]) -> Result<(), KeyError> {
-        self.push(Folded::of(text(unfolded)?)?.as_bytes())
+    #[inline(never)]
+    fn push_unfolded(&mut self, unfolded: &[u8]) -> Result<(), FoldError> {
+        fold::fold_into(unfolded, &mut self.bytes)
     }
-}
-
-impl From<TooLong> for KeyError {
-    fn from(TooLong: TooLong) -> KeyError {
-        KeyError::TooLong
-    }
-}
-
-fn text(bytes: &[u8]) -> Result<&str, KeyError> {
-    std::str::from_utf8(bytes).map_err(|_| KeyError::NotText)
 }
 
 /// Appends what identifies the row's certificate.

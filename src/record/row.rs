@@ -202,6 +202,19 @@ impl ArchivedRow {
         &self.designated_institutions
     }
 
+    /// What the patient pays.
+    pub fn copay(&self) -> Copay {
+        let yen = |value: rkyv::rend::u32_le| Some(value.to_native()).filter(|yen| *yen != NOT_STATED_U32);
+        Copay {
+            rate_percent: Some(self.rate_percent).filter(|rate| *rate != NOT_STATED_U8),
+            outpatient_visit_yen: yen(self.outpatient_visit_yen),
+            inpatient_day_yen: yen(self.inpatient_day_yen),
+            pharmacy_visit_yen: yen(self.pharmacy_visit_yen),
+            monthly_cap_yen: yen(self.monthly_cap_yen),
+            monthly_visits_cap: Some(self.monthly_visits_cap.to_native()).filter(|visits| *visits != NOT_STATED_U16),
+        }
+    }
+
     /// Appends everything that was registered, field by field, in a form that does not depend on the archive's layout: the
     /// state checksum and "nothing changed" are judged by it.
     pub fn append_content(&self, out: &mut Vec<u8>) {
@@ -233,7 +246,7 @@ impl ArchivedRow {
 
     /// Which optional columns are filled, one bit each in the order of [`FILLABLE_COLUMNS`]: what the blank-column gate counts.
     pub fn filled_columns(&self) -> u32 {
-        let copay = decision::Row::copay(self);
+        let copay = self.copay();
         let filled = [
             !self.symbol.is_empty(),
             self.branch != NO_BRANCH,
@@ -308,67 +321,73 @@ pub const FILLABLE_COLUMNS: [&str; 17] = [
 ];
 
 impl decision::Row for ArchivedRow {
+    #[inline]
     fn authority(&self) -> AuthorityCode {
         AuthorityCode::from_bytes_trusted(self.authority)
     }
 
+    #[inline]
     fn certificate_type(&self) -> &str {
         &self.certificate_type
     }
 
+    #[inline]
     fn payer_number(&self) -> Option<PayerNumber> {
         (self.payer != NO_PAYER).then(|| PayerNumber::from_bytes_trusted(self.payer))
     }
 
+    #[inline]
     fn recipient_number(&self) -> &str {
         &self.recipient_number
     }
 
+    #[inline]
     fn sub_key(&self) -> &str {
         &self.sub_key
     }
 
+    #[inline]
     fn history_key(&self) -> &str {
         &self.history_key
     }
 
+    #[inline]
     fn sex(&self) -> Option<Sex> {
         Sex::from_value((self.flags & SEX_MASK) >> SEX_SHIFT)
     }
 
+    #[inline]
     fn valid_from(&self) -> Day {
         Day::from_packed_trusted(self.valid_from.to_native())
     }
 
+    #[inline]
     fn valid_to(&self) -> Day {
         Day::from_packed_trusted(self.valid_to.to_native())
     }
 
+    #[inline]
     fn names_institutions(&self) -> bool {
         !self.designated_institutions.is_empty()
     }
 
+    #[inline]
     fn names_institution(&self, institution: &InstitutionCode) -> bool {
         self.designated_institutions.iter().any(|code| code == institution.as_bytes())
     }
 
+    #[inline]
     fn always_reimbursement(&self) -> bool {
         self.flags & FLAG_ALWAYS_REIMBURSEMENT != 0
     }
 
+    #[inline]
     fn not_disclosed(&self) -> bool {
         self.flags & FLAG_NOT_DISCLOSED != 0
     }
 
-    fn copay(&self) -> Copay {
-        let yen = |value: rkyv::rend::u32_le| Some(value.to_native()).filter(|yen| *yen != NOT_STATED_U32);
-        Copay {
-            rate_percent: Some(self.rate_percent).filter(|rate| *rate != NOT_STATED_U8),
-            outpatient_visit_yen: yen(self.outpatient_visit_yen),
-            inpatient_day_yen: yen(self.inpatient_day_yen),
-            pharmacy_visit_yen: yen(self.pharmacy_visit_yen),
-            monthly_cap_yen: yen(self.monthly_cap_yen),
-            monthly_visits_cap: Some(self.monthly_visits_cap.to_native()).filter(|visits| *visits != NOT_STATED_U16),
-        }
+    #[inline]
+    fn has_monthly_cap(&self) -> bool {
+        self.monthly_cap_yen.to_native() != NOT_STATED_U32
     }
 }

@@ -6,10 +6,11 @@ use super::Reader;
 use super::view::View;
 use crate::domain::day::{BirthDate, Day};
 use crate::domain::decision::{self, Answer, Knowledge, Question, Subject};
+use crate::domain::fold::FoldError;
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
 use crate::index::Found;
 use crate::record::ArchivedRow;
-use crate::record::identity::{KeyBytes, KeyError, KeyHash, KeyKind};
+use crate::record::identity::{KeyBytes, KeyHash, KeyKind};
 
 /// A question parsed, folded and hashed: everything that a batch does before it touches memory. It is large for its key's sake, so
 /// one is made and then asked again and again.
@@ -43,7 +44,7 @@ impl Inquiry {
         branch: Option<BranchNumber>,
         birth: BirthDate,
         service_date: Day,
-    ) -> Result<(), KeyError> {
+    ) -> Result<(), FoldError> {
         self.key.set_member(insurer, birth, symbol, number)?;
         self.set(KeyKind::Member, Who::Member { branch }, service_date);
         Ok(())
@@ -56,14 +57,14 @@ impl Inquiry {
         recipient: &[u8],
         birth: Option<BirthDate>,
         service_date: Day,
-    ) -> Result<(), KeyError> {
+    ) -> Result<(), FoldError> {
         self.key.set_certificate(payer, recipient)?;
         self.set(KeyKind::Certificate, Who::Certificate { payer: *payer, birth }, service_date);
         Ok(())
     }
 
     /// Asks about a card.
-    pub fn ask_card(&mut self, link: &[u8], service_date: Day) -> Result<(), KeyError> {
+    pub fn ask_card(&mut self, link: &[u8], service_date: Day) -> Result<(), FoldError> {
         self.key.set_card(link)?;
         self.set(KeyKind::Card, Who::Card, service_date);
         Ok(())

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crossbeam_epoch::Guard;
 
 use super::desk::{Desk, Form, check_retention};
-use super::fast::wire::{Parameters, Pieces, WireError, parse_line, write_compact_error, write_error};
+use super::fast::wire::{Parameters, WireError, parse_line, write_compact_error, write_error};
 use crate::domain::day::Day;
 use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_BYTES_MAX, BATCH_LINES_MAX};
 use crate::registry::lookup::Inquiry;
@@ -35,7 +35,7 @@ pub(super) fn answer(
     if body.is_empty() {
         return Ok(());
     }
-    let mut lines = Pieces::of(body, b'\n');
+    let mut lines = Lines(Some(body));
     let mut run = [const { Line { inquiry: Inquiry::blank(), refused: None } }; RUN];
     let guard = crossbeam_epoch::pin();
     let mut count = 0;
@@ -54,6 +54,24 @@ pub(super) fn answer(
         if out.len() > BATCH_ANSWER_BYTES_MAX {
             return Err(WireError::refused(413, "answer_too_large", "the answer is over 8 MiB; send fewer lines"));
         }
+    }
+}
+
+/// The lines of a body: one more than there are line ends.
+struct Lines<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        let Some((line, after)) = memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) else {
+            self.0 = None;
+            return Some(rest);
+        };
+        self.0 = after.get(1..);
+        Some(line)
     }
 }
 

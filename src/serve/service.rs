@@ -228,9 +228,14 @@ fn unsupported(expected: &'static str) -> WireError {
 
 /// A media type without its parameters.
 fn media_type(header: Option<&str>) -> &str {
-    header.and_then(|header| header.split(';').next()).map_or("", str::trim)
+    let header = header.unwrap_or("");
+    match header.as_bytes().iter().position(|byte| *byte == b';') {
+        Some(end) => header.get(..end).unwrap_or(header).trim(),
+        None => header,
+    }
 }
 
 fn accepts_compact(accept: Option<&str>) -> bool {
-    accept.is_some_and(|accept| accept.contains("text/tab-separated-values"))
+    const COMPACT: &str = "text/tab-separated-values";
+    accept.is_some_and(|accept| accept == COMPACT || accept.contains(COMPACT))
 }

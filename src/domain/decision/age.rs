@@ -37,12 +37,13 @@ pub(super) fn weigh<R: Row>(answer: &mut Answer<'_, R>, question: &Question<'_>,
 
 /// An ambiguous answer keeps itself, whatever the age; it gains the note.
 pub(super) fn ambiguous<'a, D: Dossier<'a>>(
+    answer: &mut Answer<'a, D::Row>,
     action: Action,
     found: &[D],
     question: &Question<'_>,
     knowledge: &Knowledge<'_>,
-) -> Answer<'a, D::Row> {
-    let mut answer = Answer::bare(Verdict::Ambiguous, question.service_date, super::Notes::default());
+) {
+    answer.verdict = Verdict::Ambiguous;
     answer.action = action;
     let subject = &question.subject;
     let old = |row: &D::Row| subject.asks_about(row) && is_old(&row.authority(), knowledge);
@@ -50,7 +51,6 @@ pub(super) fn ambiguous<'a, D: Dossier<'a>>(
     if knowledge.data_age_max_s.is_some() && asked_about.any(|dossier| dossier.rows().any(|(row, _)| old(row))) {
         answer.notes.add(Note::OldData);
     }
-    answer
 }
 
 fn is_a_source(authority: &AuthorityCode, knowledge: &Knowledge<'_>) -> bool {

@@ -21,15 +21,23 @@ pub struct Entitlement<'a, R> {
     pub notes: Notes,
 }
 
+/// How a row stands to the service date. Of a certificate's rows the one that stands highest speaks for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    ToCome,
+    Ended,
+    Covers,
+}
+
 /// The rows of one certificate, boiled down while they pass.
 struct Certificate<'a, D: Dossier<'a>> {
     /// The dossier of the row that was seen first; it stands for the identity where there is no recipient number.
     dossier: D,
-    first: &'a D::Row,
-    covering: Option<&'a D::Row>,
-    several_cover: bool,
-    last_ended: Option<&'a D::Row>,
-    next_to_come: Option<&'a D::Row>,
+    /// The row that speaks for the certificate so far.
+    row: &'a D::Row,
+    standing: Standing,
+    verdict: Verdict,
+    notes: Notes,
 }
 
 /// Fills in the person's entitlements, sorted and numbered.
@@ -41,17 +49,14 @@ pub(super) fn list<'a, D: Dossier<'a>>(
 ) {
     let mut certificates: ArrayVec<Certificate<'a, D>, CERTIFICATES_MAX> = ArrayVec::new();
     for dossier in person.dossiers.iter() {
-        for (row, sequence) in dossier.rows().filter(|(row, _)| question.subject.asks_about(*row)) {
-            if is_superseded(row, sequence, person.dossiers) {
+        for (row, sequence) in dossier.rows() {
+            if !question.subject.asks_about(row) || is_superseded(row, sequence, person.dossiers) {
                 continue;
             }
-            let same = certificates.iter_mut().find(|certificate| certificate.has(dossier, row));
-            match same {
+            match certificates.iter_mut().find(|certificate| certificate.has(dossier, row)) {
                 Some(certificate) => certificate.take(row, question.service_date),
                 None => {
-                    let mut certificate = Certificate::new(dossier, row);
-                    certificate.take(row, question.service_date);
-                    if certificates.try_push(certificate).is_err() {
+                    if certificates.try_push(Certificate::new(dossier, row, question.service_date)).is_err() {
                         answer.notes.add(Note::Truncated);
                     }
                 }
@@ -59,12 +64,14 @@ pub(super) fn list<'a, D: Dossier<'a>>(
         }
     }
 
-    if certificates.len() > 1 {
-        certificates.sort_unstable_by(|one, other| one.order_beside(other, question, knowledge));
+    for certificate in &mut certificates {
+        certificate.judge(question, knowledge);
     }
-    for certificate in &certificates {
-        let Some(entry) = certificate.entitlement(question, knowledge) else { continue };
-        if answer.entitlements.try_push(entry).is_err() {
+    if certificates.len() > 1 {
+        certificates.sort_unstable_by(|one, other| one.order_beside(other, knowledge));
+    }
+    for &Certificate { row, verdict, notes, .. } in &certificates {
+        if answer.entitlements.try_push(Entitlement { row, verdict, notes }).is_err() {
             answer.notes.add(Note::Truncated);
             break;
         }
@@ -96,71 +103,89 @@ fn insured_identity<'a, D: Dossier<'a>>(dossier: D) -> (InsurerNumber, &'a [u8],
     (dossier.insurer_number(), dossier.symbol_and_number(), dossier.branch_number())
 }
 
+impl Standing {
+    #[inline]
+    fn of(row: &impl Row, day: Day) -> Standing {
+        if day < row.valid_from() {
+            Standing::ToCome
+        } else if row.valid_to() < day {
+            Standing::Ended
+        } else {
+            Standing::Covers
+        }
+    }
+
+    /// Whether of two rows that stand alike the first speaks for their certificate: of those covering the day the latest to start,
+    /// then to end, then the greater history key; of those that ended the last; of those to come the next, and of several the one
+    /// that will count on its first day.
+    fn prefers<R: Row>(self, row: &R, to: &R) -> bool {
+        let counts = |row: &R| match self {
+            Standing::Covers => (Reverse(Day::OPEN_END), row.valid_from(), row.valid_to()),
+            Standing::Ended => (Reverse(Day::OPEN_END), row.valid_to(), row.valid_from()),
+            Standing::ToCome => (Reverse(row.valid_from()), row.valid_to(), row.valid_to()),
+        };
+        counts(row).cmp(&counts(to)).then_with(|| row.history_key().cmp(to.history_key())) == Ordering::Greater
+    }
+}
+
 impl<'a, D: Dossier<'a>> Certificate<'a, D> {
-    fn new(dossier: D, first: &'a D::Row) -> Self {
-        Certificate { dossier, first, covering: None, several_cover: false, last_ended: None, next_to_come: None }
+    #[inline]
+    fn new(dossier: D, row: &'a D::Row, day: Day) -> Self {
+        Certificate {
+            dossier,
+            row,
+            standing: Standing::of(row, day),
+            verdict: Verdict::NotRegistered,
+            notes: Notes::default(),
+        }
     }
 
     /// Whether a row is another period of this certificate: a row's identity without its history key.
     fn has(&self, dossier: D, row: &D::Row) -> bool {
-        if !is_same_type(self.first, row) {
+        if !is_same_type(self.row, row) {
             return false;
         }
-        match (self.first.recipient_number().is_empty(), row.recipient_number().is_empty()) {
-            (false, false) => is_same_recipient(self.first, row),
+        match (self.row.recipient_number().is_empty(), row.recipient_number().is_empty()) {
+            (false, false) => is_same_recipient(self.row, row),
             (true, true) => insured_identity(self.dossier) == insured_identity(dossier),
             _ => false,
         }
     }
 
-    /// Which of two certificates is listed first.
-    fn order_beside(&self, other: &Self, question: &Question<'_>, knowledge: &Knowledge<'_>) -> Ordering {
-        let order = |certificate: &Self| {
-            let entry = certificate.entitlement(question, knowledge);
-            entry.map(|entry| order(&entry, knowledge))
-        };
-        // Without recipient numbers it is the insured identity that makes two certificates two.
-        let by_insured = || insured_identity(self.dossier).cmp(&insured_identity(other.dossier));
-        order(self).cmp(&order(other)).then_with(by_insured)
-    }
-
-    /// Weighs one row: of those covering the day the latest to start, then to end, then the greater history key; of those
-    /// that ended the last; of those to come the next, and of several the one that will count on its first day.
+    /// Weighs another row.
     fn take(&mut self, row: &'a D::Row, day: Day) {
-        let counts = |row: &'a D::Row| (row.valid_from(), row.valid_to(), row.history_key());
-        let ended = |row: &'a D::Row| (row.valid_to(), row.valid_from(), row.history_key());
-        let comes = |row: &'a D::Row| (Reverse(row.valid_from()), row.valid_to(), row.history_key());
-        if day < row.valid_from() {
-            if self.next_to_come.is_none_or(|kept| comes(kept) < comes(row)) {
-                self.next_to_come = Some(row);
-            }
-        } else if row.valid_to() < day {
-            if self.last_ended.is_none_or(|kept| ended(kept) < ended(row)) {
-                self.last_ended = Some(row);
-            }
-        } else {
-            self.several_cover = self.covering.is_some();
-            if self.covering.is_none_or(|kept| counts(kept) < counts(row)) {
-                self.covering = Some(row);
-            }
+        let standing = Standing::of(row, day);
+        if standing == Standing::Covers && self.standing == Standing::Covers {
+            self.notes.add(Note::Overlap);
+        }
+        if standing > self.standing || (standing == self.standing && standing.prefers(row, self.row)) {
+            self.row = row;
+            self.standing = standing;
         }
     }
 
-    fn entitlement(&self, question: &Question<'_>, knowledge: &Knowledge<'_>) -> Option<Entitlement<'a, D::Row>> {
-        if let Some(row) = self.covering {
-            let mut notes = Notes::default();
-            if self.several_cover {
-                notes.add(Note::Overlap);
-            }
-            let verdict = verdict_of_covering_row(row, question, knowledge, &mut notes);
-            if verdict == Verdict::Eligible && row.copay().monthly_cap_yen.is_some() {
-                notes.add(Note::CheckCapLedger);
-            }
-            return Some(Entitlement { row, verdict, notes });
+    /// Says what the row that speaks for the certificate says.
+    #[inline]
+    fn judge(&mut self, question: &Question<'_>, knowledge: &Knowledge<'_>) {
+        self.verdict = match self.standing {
+            Standing::Covers => verdict_of_covering_row(self.row, question, knowledge, &mut self.notes),
+            Standing::Ended => Verdict::Expired,
+            Standing::ToCome => Verdict::Future,
+        };
+        if self.verdict == Verdict::Eligible && self.row.has_monthly_cap() {
+            self.notes.add(Note::CheckCapLedger);
         }
-        let ended = self.last_ended.map(|row| (row, Verdict::Expired));
-        let (row, verdict) = ended.or(self.next_to_come.map(|row| (row, Verdict::Future)))?;
-        Some(Entitlement { row, verdict, notes: Notes::default() })
+    }
+
+    /// Which of two certificates is listed first: by verdict, then in the order of payers, ties by recipient number, and last by what
+    /// makes two certificates two, so that equal data always list alike.
+    fn order_beside(&self, other: &Self, knowledge: &Knowledge<'_>) -> Ordering {
+        let ties = |row: &'a D::Row| (row.recipient_number(), *row.authority().as_bytes(), row.certificate_type(), row.sub_key());
+        self.verdict
+            .cmp(&other.verdict)
+            .then_with(|| place_among_payers(self.row, knowledge).cmp(&place_among_payers(other.row, knowledge)))
+            .then_with(|| ties(self.row).cmp(&ties(other.row)))
+            .then_with(|| insured_identity(self.dossier).cmp(&insured_identity(other.dossier)))
     }
 }
 
@@ -192,22 +217,17 @@ fn verdict_of_covering_row(row: &impl Row, question: &Question<'_>, knowledge: &
     }
 }
 
-/// By verdict, then in the order of payers: national by rank, local by payer number, then those that are neither; ties by
-/// recipient number, and last by what makes two certificates two, so that equal data always list alike.
-fn order<'a, R: Row>(
-    entry: &Entitlement<'a, R>,
-    knowledge: &Knowledge<'_>,
-) -> (Verdict, u8, Option<PayerNumber>, &'a str, [u8; 6], &'a str, &'a str) {
+/// The order of payers: national by rank, local by payer number, then those that are neither.
+fn place_among_payers(row: &impl Row, knowledge: &Knowledge<'_>) -> (u8, Option<PayerNumber>) {
     const LOCAL: u8 = 100;
     const NEITHER: u8 = 101;
-    let row = entry.row;
+    // A payer number without a rank still comes before none at all.
+    const NO_PAYER: u8 = 102;
     let payer = row.payer_number();
     let rank = match payer.map(|payer| payer.law_code()) {
-        None => NEITHER,
+        None => NO_PAYER,
         Some(law) if law.is_local() => LOCAL,
         Some(law) => knowledge.masters.scheme(law).map_or(NEITHER, |scheme| scheme.rank),
     };
-    // A payer number without a rank still comes before none at all.
-    let rank = if rank == NEITHER && payer.is_none() { NEITHER + 1 } else { rank };
-    (entry.verdict, rank, payer, row.recipient_number(), *row.authority().as_bytes(), row.certificate_type(), row.sub_key())
+    (rank, payer)
 }

@@ -288,8 +288,8 @@ pub trait Row {
     fn always_reimbursement(&self) -> bool;
     /// Whether the issuer must not be told (不開示).
     fn not_disclosed(&self) -> bool;
-    /// What the patient pays.
-    fn copay(&self) -> Copay;
+    /// Whether a monthly cap was stated: what was already paid then stands in the paper ledger.
+    fn has_monthly_cap(&self) -> bool;
 }
 
 /// The current rows of one insured identity, as the decision reads them.
@@ -405,20 +405,22 @@ pub fn decide<'a, D: Dossier<'a>>(
     question: &Question<'_>,
     knowledge: &Knowledge<'_>,
 ) -> Answer<'a, D::Row> {
-    let day = question.service_date;
-    let person = match person::resolve(found, question) {
-        Ok(person) if complete => person,
-        Ok(_) => return age::ambiguous(Action::AskForPaperCertificate, found, question, knowledge),
-        Err(action) => return age::ambiguous(action, found, question, knowledge),
-    };
-    let mut answer = Answer::bare(Verdict::NotRegistered, day, person.notes);
-    entitlement::list(&person, question, knowledge, &mut answer);
-    match answer.entitlements.first() {
-        Some(first) => answer.verdict = first.verdict,
-        None => nobody_found(&mut answer, question, knowledge),
+    // One answer from the first line to the last: it is too large to be moved about.
+    let mut answer = Answer::bare(Verdict::NotRegistered, question.service_date, Notes::default());
+    match person::resolve(found, question) {
+        Ok(person) if complete => {
+            answer.notes = person.notes;
+            entitlement::list(&person, question, knowledge, &mut answer);
+            match answer.entitlements.first() {
+                Some(first) => answer.verdict = first.verdict,
+                None => nobody_found(&mut answer, question, knowledge),
+            }
+            age::weigh(&mut answer, question, knowledge);
+            answer.action = answer.verdict.action();
+        }
+        Ok(_) => age::ambiguous(&mut answer, Action::AskForPaperCertificate, found, question, knowledge),
+        Err(action) => age::ambiguous(&mut answer, action, found, question, knowledge),
     }
-    age::weigh(&mut answer, question, knowledge);
-    answer.action = answer.verdict.action();
     answer
 }
 

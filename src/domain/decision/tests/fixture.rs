@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::super::{
-    Answer, Copay, Dossier, Entitlement, Knowledge, Notes, Question, Row, Source, Sources, Subject, Verdict, decide,
+    Answer, Dossier, Entitlement, Knowledge, Notes, Question, Row, Source, Sources, Subject, Verdict, decide,
 };
 use crate::domain::day::{BirthDate, Day};
 use crate::domain::fold::Folded;
@@ -179,8 +179,8 @@ impl Row for Registered {
     fn not_disclosed(&self) -> bool {
         false
     }
-    fn copay(&self) -> Copay {
-        Copay { monthly_cap_yen: self.monthly_cap_yen, ..Copay::default() }
+    fn has_monthly_cap(&self) -> bool {
+        self.monthly_cap_yen.is_some()
     }
 }
 

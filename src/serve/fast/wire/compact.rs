@@ -14,11 +14,13 @@ pub fn write_compact(answer: &Answer<'_, ArchivedRow>, out: &mut BytesMut) {
     out.put_u8(answer.verdict.letter());
     for entitlement in &answer.entitlements {
         let row = entitlement.row;
-        out.put_u8(b'\t');
-        if let Some(payer) = row.payer_number() {
-            out.put_slice(payer.as_bytes());
+        match row.payer_number() {
+            Some(payer) => {
+                let [a, b, c, d, e, f, g, h] = *payer.as_bytes();
+                out.put_slice(&[b'\t', a, b, c, d, e, f, g, h, b'/']);
+            }
+            None => out.put_slice(b"\t/"),
         }
-        out.put_u8(b'/');
         out.put_slice(row.recipient_number().as_bytes());
         let [a, b, c, d, e, f, g, h, i, j] = row.valid_to().iso();
         out.put_slice(&[b'/', a, b, c, d, e, f, g, h, i, j, b'/', entitlement.verdict.letter()]);

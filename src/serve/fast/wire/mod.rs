@@ -4,10 +4,11 @@
 mod compact;
 mod json;
 mod question;
+mod scan;
 
 pub use compact::{write_compact, write_compact_error};
 pub use json::{write_error, write_json};
-pub use question::{Parameters, Pieces, Said, parse_json, parse_line, parse_parameters};
+pub use question::{Parameters, Said, parse_json, parse_line, parse_parameters};
 
 /// Why a request is not answered: what a client may branch on, and a sentence for a person that repeats nothing of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::WireError;
+use super::{WireError, scan};
 use crate::domain::day::{BirthDate, Day};
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
 use crate::registry::lookup::Inquiry;
@@ -73,19 +73,20 @@ struct CertificateBody<'a> {
 /// Reads `on=…&consent=…&institution=…`.
 pub fn parse_parameters(query: &str) -> Result<Parameters, WireError> {
     let mut parameters = Parameters::default();
-    for pair in Pieces::of(query.as_bytes(), b'&').filter(|pair| !pair.is_empty()) {
-        if let Some(value) = pair.strip_prefix(b"on=") {
-            parameters.on = Some(service_date(value, "on")?);
-        } else if let Some(value) = pair.strip_prefix(b"consent=") {
-            parameters.consent = match value {
-                b"true" => true,
-                b"false" => false,
-                _ => return Err(WireError::bad("bad_consent", "consent must be true or false", "consent")),
-            };
-        } else if let Some(value) = pair.strip_prefix(b"institution=") {
-            parameters.institution = Some(institution(value, "institution")?);
-        } else {
-            return Err(WireError::refused(400, "unknown_parameter", "only on, consent and institution may stand after ?"));
+    let mut rest = query.as_bytes();
+    while !rest.is_empty() {
+        let (pair, after) = scan::split_at_first(b'&', rest).unwrap_or((rest, b""));
+        rest = after;
+        match scan::split_at_first(b'=', pair).unwrap_or((pair, b"")) {
+            (b"on", value) => parameters.on = Some(service_date(value, "on")?),
+            (b"consent", b"true") => parameters.consent = true,
+            (b"consent", b"false") => parameters.consent = false,
+            (b"consent", _) => return Err(WireError::bad("bad_consent", "consent must be true or false", "consent")),
+            (b"institution", value) => parameters.institution = Some(institution(value, "institution")?),
+            (b"", b"") => {}
+            _ => {
+                return Err(WireError::refused(400, "unknown_parameter", "only on, consent and institution may stand after ?"));
+            }
         }
     }
     Ok(parameters)
@@ -137,7 +138,7 @@ pub fn parse_line(line: &[u8], parameters: &Parameters, today: Day, inquiry: &mu
 }
 
 fn read_line(line: &[u8], default_day: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
-    let mut fields = Pieces::of(line, b'\t');
+    let mut fields = Fields(Some(line));
     let day = |text: Option<&[u8]>| match text {
         None | Some(b"") => Ok(default_day),
         Some(text) => service_date(text, "service_date"),
@@ -170,30 +171,16 @@ const TOO_FEW_FIELDS: WireError = WireError::refused(400, "bad_line", "the line 
 const BAD_MEMBER: WireError =
     WireError::bad("bad_member", "a member is INSURER:SYMBOL:NUMBER:BRANCH, with all three colons", "member");
 
-/// The pieces of a text between separators: one more than there are separators.
-pub struct Pieces<'a> {
-    rest: Option<&'a [u8]>,
-    separator: u8,
-}
+/// The fields of a line: one more than there are tabs.
+struct Fields<'a>(Option<&'a [u8]>);
 
-impl<'a> Pieces<'a> {
-    /// Splits `text`.
-    #[inline]
-    pub fn of(text: &'a [u8], separator: u8) -> Pieces<'a> {
-        Pieces { rest: Some(text), separator }
-    }
-}
-
-impl<'a> Iterator for Pieces<'a> {
-    type Item = &'a [u8];
-
+impl<'a> Fields<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let rest = self.rest?;
-        let end = memchr::memchr(self.separator, rest);
-        let (piece, after) = end.and_then(|end| rest.split_at_checked(end)).unwrap_or((rest, b""));
-        self.rest = after.split_first().map(|(_, after)| after);
-        Some(piece)
+        let rest = self.0?;
+        let split = scan::split_at_first(b'\t', rest);
+        self.0 = split.map(|(_, after)| after);
+        Some(split.map_or(rest, |(field, _)| field))
     }
 }
 
@@ -209,11 +196,9 @@ impl<'a> Member<'a> {
     /// Splits 被保険者個人識別子 (`INSURER:SYMBOL:NUMBER:BRANCH`): the symbol alone might hold a colon.
     #[inline]
     fn split(identifier: &'a [u8]) -> Option<Member<'a>> {
-        let first = |text: &'a [u8]| split_around(text, text.iter().position(|byte| *byte == b':')?);
-        let last = |text: &'a [u8]| split_around(text, text.iter().rposition(|byte| *byte == b':')?);
-        let (insurer, rest) = first(identifier)?;
-        let (rest, branch) = last(rest)?;
-        let (symbol, number) = last(rest)?;
+        let (insurer, rest) = scan::split_at_first(b':', identifier)?;
+        let (rest, branch) = scan::split_at_last(b':', rest)?;
+        let (symbol, number) = scan::split_at_last(b':', rest)?;
         Some(Member { insurer, symbol, number, branch })
     }
 
@@ -236,11 +221,6 @@ impl<'a> Member<'a> {
             .ask_member(&insurer, (self.symbol, self.number), branch, birth, day)
             .map_err(|_| WireError::bad("bad_number", "symbol or number is too long", "member.number"))
     }
-}
-
-/// What stands before and after a place.
-fn split_around(text: &[u8], at: usize) -> Option<(&[u8], &[u8])> {
-    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 fn ask_certificate(payer: &[u8], recipient: &[u8], birth: &[u8], day: Day, inquiry: &mut Inquiry) -> Result<(), WireError> {
