@@ -36,7 +36,8 @@ pub struct IndexReader {
 }
 
 impl IndexReader {
-    /// Finds the dossiers under a key, into `found`: it is too large to be moved about. `confirm` says whether a dossier really has the key that hashed so.
+    /// Finds the dossiers under a key, into `found`: it is too large to be moved about. `confirm` says whether a dossier really has the
+    /// key that hashed so.
     ///
     /// The guard must have been pinned before, and lives as long as what is found is used: `crossbeam_epoch::pin()`.
     #[inline]
@@ -47,6 +48,8 @@ impl IndexReader {
             let before = self.shared.moves.before();
             let Some(table) = self.shared.table(guard) else { return };
             table.probe(key, |position| {
+                // Its lines lie in a row, and reading them one after the other would wait for memory as often.
+                self.shared.arena.prefetch(position);
                 // SAFETY: the position was just read from a slot, and `guard` keeps its segment mapped as long as `'g`.
                 let dossier: DossierRef<'g> = unsafe { self.shared.arena.dossier(position) };
                 if confirm(dossier) && found.dossiers.try_push(dossier).is_err() {

@@ -10,7 +10,7 @@ use super::{Frozen, IndexOptions, IndexReader, IndexWriter, Position, create};
 use crate::domain::decision::Row as _;
 use crate::domain::registration::Registration;
 use crate::record::DossierRef;
-use crate::record::fixture::{dossier, person};
+use crate::record::fixture::{self, dossier, person};
 use crate::record::identity::{KeyBytes, KeyHash, KeyKind};
 
 /// Segments of 4 KiB and eight slots: everything happens in a short test.
@@ -67,11 +67,11 @@ fn wandering(certificate: u32) -> u32 {
 
 fn member_key(who: u32) -> KeyBytes {
     let person = person(who);
-    KeyBytes::member(&person.insurer, person.birth_date, &person.symbol, &person.number).unwrap()
+    fixture::member_key(&person.insurer, person.birth_date, &person.symbol, &person.number)
 }
 
 fn certificate_key(certificate: u32) -> KeyBytes {
-    KeyBytes::certificate(&person(0).payer.unwrap(), &format!("{certificate:07}")).unwrap()
+    fixture::certificate_key(&person(0).payer.unwrap(), &format!("{certificate:07}"))
 }
 
 fn by_member(reader: &IndexReader, who: u32) -> Vec<Content> {
@@ -432,7 +432,7 @@ fn more_dossiers_than_can_be_gathered_are_said_to_be_incomplete() {
         writer.insert(batch.dossier(0).unwrap()).unwrap();
     }
     let guard = crossbeam_epoch::pin();
-    let key = KeyBytes::card("shared").unwrap();
+    let key = fixture::card_key("shared");
     let mut found = Found::default();
     reader.find(&guard, KeyHash::of(KeyKind::Card, key.as_bytes()), &mut found, |dossier| dossier.has_card_link(&key));
     assert_eq!((found.dossiers.len(), found.complete), (super::FOUND_MAX, false));

@@ -3,6 +3,7 @@
 use rkyv::util::AlignedVec;
 
 use super::dossier::{DossierBatch, HeldRow};
+use super::identity::KeyBytes;
 use super::payload::Changes;
 use super::row::Row;
 use crate::domain::day::{BirthDate, Day};
@@ -67,4 +68,25 @@ pub(crate) fn dossier(number: u64, rows: &[(Registration, u64)]) -> DossierBatch
     let mut batch = DossierBatch::default();
     assert_eq!(batch.push(number, &held), Some(0));
     batch
+}
+
+/// The key of a member.
+pub(crate) fn member_key(insurer: &InsurerNumber, birth: BirthDate, symbol: &str, number: &str) -> KeyBytes {
+    let mut key = KeyBytes::empty();
+    key.set_member(insurer, birth, symbol.as_bytes(), number.as_bytes()).unwrap();
+    key
+}
+
+/// The key of a certificate.
+pub(crate) fn certificate_key(payer: &PayerNumber, recipient: &str) -> KeyBytes {
+    let mut key = KeyBytes::empty();
+    key.set_certificate(payer, recipient.as_bytes()).unwrap();
+    key
+}
+
+/// The key of a card.
+pub(crate) fn card_key(link: &str) -> KeyBytes {
+    let mut key = KeyBytes::empty();
+    key.set_card(link.as_bytes()).unwrap();
+    key
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rkyv::util::AlignedVec;
 
 use super::dossier::{DossierRef, row_keys_into};
-use super::fixture::{dossier, person, row_bytes, upserts};
+use super::fixture::{card_key, certificate_key, dossier, member_key, person, row_bytes, upserts};
 use super::identity::{self, KeyBytes, KeyHash, KeyKind};
 use super::payload::{Changes, FeedPhase, FeedRecord, MasterPiece, horizon_to_bytes, read_horizon};
 use super::row::{self, FILLABLE_COLUMNS, ROW_BYTES_MAX, Row};
@@ -286,27 +286,27 @@ fn the_keys_of_a_question_are_the_keys_of_the_row_however_either_is_written() {
         let mut keys = Vec::new();
         dossier.keys_into(&mut Vec::new(), &mut keys);
         for (symbol, number, recipient) in ways {
-            let member = KeyBytes::member(&registered.insurer, registered.birth_date, symbol, number).unwrap();
+            let member = member_key(&registered.insurer, registered.birth_date, symbol, number);
             assert!(dossier.has_member_key(&member));
             assert!(keys.contains(&KeyHash::of(KeyKind::Member, member.as_bytes())));
-            let certificate = KeyBytes::certificate(&registered.payer.unwrap(), recipient).unwrap();
+            let certificate = certificate_key(&registered.payer.unwrap(), recipient);
             assert!(dossier.has_certificate_key(&certificate));
             assert!(keys.contains(&KeyHash::of(KeyKind::Certificate, certificate.as_bytes())));
             assert_eq!(certificate.tail(KeyKind::Certificate), b"0123456");
             assert_eq!(member.tail(KeyKind::Member), dossier.symbol_and_number());
         }
-        let card = KeyBytes::card(&registered.card_link).unwrap();
+        let card = card_key(&registered.card_link);
         assert!(dossier.has_card_link(&card) && keys.contains(&KeyHash::of(KeyKind::Card, card.as_bytes())));
         assert_eq!(keys.len(), 4);
     }
-    let other = KeyBytes::member(&person(1).insurer, person(1).birth_date, "品1", "12345").unwrap();
+    let other = member_key(&person(1).insurer, person(1).birth_date, "品1", "12345");
     let batch = dossier(1, &[(Registration { number: "1234-5".into(), ..person(1) }, 1)]);
     assert!(!batch.dossier(0).unwrap().has_member_key(&other));
 }
 
 #[test]
 fn symbol_and_number_do_not_run_together_and_key_kinds_never_meet() {
-    let member = |symbol, number| KeyBytes::member(&person(1).insurer, person(1).birth_date, symbol, number).unwrap();
+    let member = |symbol, number| member_key(&person(1).insurer, person(1).birth_date, symbol, number);
     assert_ne!(member("12", "3").as_bytes(), member("1", "23").as_bytes());
     let kinds = [KeyKind::Member, KeyKind::Certificate, KeyKind::Card, KeyKind::Identity];
     let hashes: std::collections::HashSet<u64> = kinds.iter().map(|kind| KeyHash::of(*kind, b"same").hash).collect();

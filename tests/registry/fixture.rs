@@ -205,15 +205,22 @@ pub(crate) fn today() -> Day {
 }
 
 pub(crate) fn as_member(who: &Registration) -> Inquiry {
-    Inquiry::member(&who.insurer, &who.symbol, &who.number, who.branch, who.birth_date, today()).unwrap()
+    let mut inquiry = Inquiry::blank();
+    let (symbol, number) = (who.symbol.as_bytes(), who.number.as_bytes());
+    inquiry.ask_member(&who.insurer, (symbol, number), who.branch, who.birth_date, today()).unwrap();
+    inquiry
 }
 
 pub(crate) fn as_certificate(who: &Registration) -> Inquiry {
-    Inquiry::certificate(&who.payer.unwrap(), &who.recipient_number, None, today()).unwrap()
+    let mut inquiry = Inquiry::blank();
+    inquiry.ask_certificate(&who.payer.unwrap(), who.recipient_number.as_bytes(), None, today()).unwrap();
+    inquiry
 }
 
 pub(crate) fn as_card(who: &Registration) -> Inquiry {
-    Inquiry::card(&who.card_link, today()).unwrap()
+    let mut inquiry = Inquiry::blank();
+    inquiry.ask_card(who.card_link.as_bytes(), today()).unwrap();
+    inquiry
 }
 
 /// The answers under all three keys; a test that expects them equal says so by [`seen`].

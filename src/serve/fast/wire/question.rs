@@ -77,13 +77,19 @@ pub fn parse_parameters(query: &str) -> Result<Parameters, WireError> {
     while !rest.is_empty() {
         let (pair, after) = scan::split_at_first(b'&', rest).unwrap_or((rest, b""));
         rest = after;
-        match scan::split_at_first(b'=', pair).unwrap_or((pair, b"")) {
-            (b"on", value) => parameters.on = Some(service_date(value, "on")?),
-            (b"consent", b"true") => parameters.consent = true,
-            (b"consent", b"false") => parameters.consent = false,
-            (b"consent", _) => return Err(WireError::bad("bad_consent", "consent must be true or false", "consent")),
-            (b"institution", value) => parameters.institution = Some(institution(value, "institution")?),
-            (b"", b"") => {}
+        match pair {
+            [b'o', b'n', b'=', value @ ..] => parameters.on = Some(service_date(value, "on")?),
+            [b'c', b'o', b'n', b's', b'e', b'n', b't', b'=', value @ ..] => {
+                parameters.consent = match value {
+                    [b't', b'r', b'u', b'e'] => true,
+                    [b'f', b'a', b'l', b's', b'e'] => false,
+                    _ => return Err(WireError::bad("bad_consent", "consent must be true or false", "consent")),
+                }
+            }
+            [b'i', b'n', b's', b't', b'i', b't', b'u', b't', b'i', b'o', b'n', b'=', value @ ..] => {
+                parameters.institution = Some(institution(value, "institution")?);
+            }
+            [] => {}
             _ => {
                 return Err(WireError::refused(400, "unknown_parameter", "only on, consent and institution may stand after ?"));
             }
