@@ -111,3 +111,12 @@ pub const BATCH_ANSWER_BYTES_MAX: usize = 8 << 20;
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(BATCH_BYTES_MAX <= LISTENER_BODY_BYTES_MAX);
+
+/// The image of the memory is kept from this many bytes of dossiers on: below, the store is read as quickly.
+pub const IMAGE_FROM_BYTES: u64 = 256 << 20;
+
+/// The image is written when nothing was registered for this long.
+pub const IMAGE_IDLE_S: u64 = 30;
+
+/// The image is written anew when it is this many frames behind: fewer are replayed in a moment.
+pub const IMAGE_FRAMES_BEHIND: u64 = 32;

@@ -147,6 +147,12 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 /// The pause between two checks of the log's older segments, when the configuration does not say.
 const SCRUB_PAUSE_S: u64 = 3600;
 
+/// The pause between two looks at whether the image is to be written.
+const IMAGE_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause after it could not be.
+const IMAGE_RETRY_PAUSE: Duration = Duration::from_secs(600);
+
 /// The owner's work beside look-ups.
 #[derive(Clone)]
 struct Housekeeping {
@@ -160,14 +166,19 @@ struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Two threads: one for what must happen many times a second, one for what reads the disk.
+    /// Three threads: one for what must happen many times a second, one that reads the disk and one that writes there.
     fn start(self) -> Result<Vec<JoinHandle<()>>, CommandError> {
         let scrubbing = self.clone();
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
             let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
             thread.map_err(|error| CommandError::new(format!("a thread: {error}")))
         };
-        Ok(vec![spawn("housekeeping", Box::new(move || self.keep()))?, spawn("scrubber", Box::new(move || scrubbing.scrub()))?])
+        let keeping_image = self.clone();
+        Ok(vec![
+            spawn("housekeeping", Box::new(move || self.keep()))?,
+            spawn("scrubber", Box::new(move || scrubbing.scrub()))?,
+            spawn("image", Box::new(move || keeping_image.keep_image()))?,
+        ])
     }
 
     fn keep(&self) {
@@ -235,6 +246,17 @@ impl Housekeeping {
                     self.pause(self.scrub_pause);
                 }
             }
+        }
+    }
+
+    /// Writes the image now and then, so that the next start is quick.
+    fn keep_image(&self) {
+        while !self.stop.load(Ordering::Relaxed) {
+            if let Err(error) = self.registry.write_image(|| !self.stop.load(Ordering::Relaxed)) {
+                tracing::warn!(%error, "the image could not be written; the next start takes longer");
+                self.pause(IMAGE_RETRY_PAUSE);
+            }
+            self.pause(IMAGE_PAUSE);
         }
     }
 

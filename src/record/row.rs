@@ -131,7 +131,7 @@ pub fn validated(bytes: &[u8]) -> Result<&ArchivedRow, RecordError> {
     if !bytes.as_ptr().addr().is_multiple_of(align_of::<ArchivedRow>()) {
         return Err(RecordError::Alignment);
     }
-    let row = rkyv::access::<ArchivedRow, rancor::Error>(bytes).map_err(|_| RecordError::Inside)?;
+    let row = rkyv::access::<ArchivedRow, rancor::Failure>(bytes).map_err(|_| RecordError::Inside)?;
     if row.is_well_formed() { Ok(row) } else { Err(RecordError::Inside) }
 }
 

@@ -5,7 +5,7 @@ use rkyv::util::AlignedVec;
 
 use super::dossier::{DossierRef, row_keys_into};
 use super::fixture::{card_key, certificate_key, dossier, member_key, person, row_bytes, upserts};
-use super::identity::{self, KeyBytes, KeyHash, KeyKind};
+use super::identity::{self, KeyHash, KeyKind};
 use super::payload::{Changes, FeedPhase, FeedRecord, MasterPiece, horizon_to_bytes, read_horizon};
 use super::row::{self, FILLABLE_COLUMNS, ROW_BYTES_MAX, Row};
 use super::{ArchivedRow, RecordError};

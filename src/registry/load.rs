@@ -1,13 +1,16 @@
 //! Filling the index at a start: from the store on both cores, or from a snapshot.
 
+use rkyv::util::AlignedVec;
+
 use super::RegistryError;
 use super::ledger::Ledger;
 use super::plan::content_of;
 use super::tally::Tally;
+use crate::domain::decision::Row as _;
 use crate::index::{IndexError, IndexWriter, Loader};
 use crate::log::FrameKind;
 use crate::record::payload::{FeedRecord, MasterPiece};
-use crate::record::{DossierRef, RecordError};
+use crate::record::{DossierRef, RecordError, StateChecksum};
 use crate::store::{Store, StoreError, StoreMeta, history_hash, history_sequence};
 
 /// What loading found.
@@ -71,6 +74,23 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
     }
 }
 
+/// Reads every dossier of the store and judges them by the rows' checksum, without loading anything.
+pub(super) fn check_dossiers(store: &Store, dossiers: u64, rows: &StateChecksum) -> Result<(), StoreError> {
+    let (mut checksum, mut count) = (StateChecksum::EMPTY, 0u64);
+    let (mut aligned, mut scratch) = (AlignedVec::<8>::new(), Vec::new());
+    store.scan_dossiers(0..u64::MAX, |bytes| {
+        aligned.clear();
+        aligned.extend_from_slice(bytes);
+        let dossier = DossierRef::validated(&aligned).map_err(|_| StoreError::Damaged("dossiers"))?;
+        for held in dossier.held_rows() {
+            checksum.add(held.row.authority().prefecture(), content_of(held.row, &mut scratch));
+        }
+        count += 1;
+        Ok(())
+    })?;
+    if checksum == *rows && count == dossiers { Ok(()) } else { Err(StoreError::Damaged("dossiers")) }
+}
+
 /// Reads the whole history and judges it by its checksum.
 pub(super) fn check_history(store: &Store, meta: &StoreMeta) -> Result<(), String> {
     let mut checksum = 0u128;
@@ -85,7 +105,7 @@ pub(super) fn check_history(store: &Store, meta: &StoreMeta) -> Result<(), Strin
     if checksum == meta.history_checksum { Ok(()) } else { Err("the history does not add up to its checksum".to_owned()) }
 }
 
-/// Works in the store's ledger, as far as the store stands.
+/// Works in the store's ledger, as far as `meta` stands.
 pub(super) fn ledger_from_store(store: &Store, meta: &StoreMeta) -> Result<Ledger, String> {
     let mut ledger = Ledger::empty(meta.horizon);
     let mut failed = None;

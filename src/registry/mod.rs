@@ -5,6 +5,7 @@
 //! `recovery`, and says what it found.
 
 mod base;
+mod image;
 pub mod ledger;
 mod load;
 pub mod lookup;
@@ -33,6 +34,7 @@ use crate::log::{LogError, StreamId};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
+pub use image::ImageOptions;
 pub use open::{DirectoryLock, OpenOptions};
 pub use plan::Outcome;
 pub use tally::{Fill, fill_key};
@@ -139,6 +141,7 @@ pub struct Registry {
     troubles: Arc<Troubles>,
     writer: Mutex<writer::Writer>,
     notes: Vec<String>,
+    image: image::Images,
     _lock: DirectoryLock,
 }
 

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
+use super::image::{self, ImageOptions, ImageReader, Images};
 use super::ledger::Ledger;
 use super::ledger::NO_HORIZON;
 use super::load::{self, LoadError};
@@ -37,6 +38,8 @@ pub struct OpenOptions {
     pub index: IndexOptions,
     /// A segment of the log is sealed when the next frame would make it larger than this.
     pub segment_bytes_max: u64,
+    /// When the image is written.
+    pub image: ImageOptions,
     /// The door to the log's files.
     pub disk: Arc<dyn Disk>,
 }
@@ -49,6 +52,7 @@ impl OpenOptions {
             data_age_max_s: None,
             index: IndexOptions::default(),
             segment_bytes_max: SEGMENT_BYTES_MAX,
+            image: ImageOptions::default(),
             disk: Arc::new(RealDisk),
         }
     }
@@ -200,9 +204,18 @@ impl Opening<'_> {
 
     /// Loads the store and replays the log behind it; `None` when the store fails its judgement.
     fn start_from_store(&mut self, log: &LogReader, store: Store, meta: &StoreMeta) -> Result<Option<Writer>, RegistryError> {
-        let Some(mut writer) = self.load_store(&store, meta)? else { return Ok(None) };
+        let (mut writer, filling) = match self.load_image(log, &store, meta)? {
+            Some(writer) => {
+                let filling = Filling::Unjudged { dossiers: writer.dossiers, rows: writer.tally.checksum };
+                (writer, filling)
+            }
+            None => match self.load_store(&store, meta)? {
+                Some(writer) => (writer, Filling::InPlace),
+                None => return Ok(None),
+            },
+        };
         let applied = meta.position.sequence;
-        self.attach(&mut writer, store, Filling::InPlace)?;
+        self.attach(&mut writer, store, filling)?;
         match self.replay(log, &mut writer) {
             Ok(end) if end.position.sequence < applied => {
                 let detail = format!("the log ends at sequence {}, the store stands at {applied}", end.position.sequence);
@@ -275,6 +288,29 @@ impl Opening<'_> {
                 path: self.directory.to_owned(),
                 detail: format!("{detail}; and the store does not add up to its checksum"),
             }),
+        }
+    }
+
+    /// Loads the image, if there is one, and works in the frames between it and the store, which must then agree with it; `None` when
+    /// anything is wrong with it, which is no trouble: the store has it all.
+    fn load_image(&mut self, log: &LogReader, store: &Store, meta: &StoreMeta) -> Result<Option<Writer>, RegistryError> {
+        let path = image::path(self.directory);
+        if !path.exists() || self.failed_path().exists() {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let mut writer = self.empty_writer(meta.position)?;
+        match fill_from_image(&path, log, store, meta, &mut writer) {
+            Ok(frames) => {
+                let seconds = began.elapsed().as_secs_f64();
+                let dossiers = writer.dossiers;
+                self.notes.push(format!("loaded {dossiers} recipients from the image and {frames} frames in {seconds:.1} s"));
+                Ok(Some(writer))
+            }
+            Err(why) => {
+                self.notes.push(format!("the image is of no use ({why}); loading from the store"));
+                Ok(None)
+            }
         }
     }
 
@@ -409,6 +445,7 @@ impl Opening<'_> {
         Ok(Registry {
             directory: self.directory.to_owned(),
             stream: writer.position.stream,
+            image: Images::of(self.directory, self.options.image),
             reader,
             figures: writer.figures.clone(),
             troubles: self.troubles,
@@ -438,6 +475,43 @@ impl Opening<'_> {
     fn store_path(&self) -> PathBuf {
         self.directory.join("store")
     }
+}
+
+/// Fills an empty writer from an image and the log's frames between it and the store; returns how many frames. The words say what is
+/// wrong.
+fn fill_from_image(path: &Path, log: &LogReader, store: &Store, meta: &StoreMeta, writer: &mut Writer) -> Result<u64, String> {
+    let image = ImageReader::open(path).map_err(|error| error.to_string())?;
+    let taken = image.meta.position;
+    if taken.stream != meta.position.stream || taken.sequence > meta.position.sequence {
+        return Err("it is of another stream, or newer than the store".to_owned());
+    }
+    writer.dossiers = image.load(&mut writer.index).map_err(|error| error.to_string())?;
+    writer.position = taken;
+    writer.ledger = load::ledger_from_store(store, &image.meta)?;
+    writer.next_number = image.meta.next_number;
+    writer.history_checksum = image.meta.history_checksum;
+    writer.history_entries = image.meta.history_entries;
+    writer.data_unix_ms = image.meta.data_unix_ms;
+    writer.tally = image.tally;
+    if !stands_at(writer, &image.meta) {
+        return Err("its content does not add up to what it says".to_owned());
+    }
+    let mut frames = 0;
+    let replayed = log.replay(&taken, meta.position.sequence, |frame| {
+        if frame.sequence > meta.position.sequence {
+            return Ok(());
+        }
+        frames += 1;
+        writer.replay(frame).map_err(|_| Fault::State)
+    });
+    replayed.map_err(|error| error.to_string())?;
+    if stands_at(writer, meta) { Ok(frames) } else { Err("it and the log do not add up to what the store says".to_owned()) }
+}
+
+/// Whether a writer is where `meta` says, with all that it says but for the number of keys, which is only there to take memory by.
+fn stands_at(writer: &Writer, meta: &StoreMeta) -> bool {
+    let own = writer.meta();
+    StoreMeta { keys: meta.keys, ..own } == *meta
 }
 
 /// The store as it was found.

@@ -10,8 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::load;
 use super::troubles::{Trouble, Troubles};
-use crate::record::DossierBatch;
+use crate::record::{DossierBatch, StateChecksum};
 use crate::store::{HistoryEntry, HistoryKind, Store, StoreBatch, StoreError, StoreMeta};
 
 /// The queue holds at most this much before registering waits.
@@ -56,6 +57,13 @@ pub(super) struct Effects {
 pub(super) enum Filling {
     /// It stands at a frame, and every batch says at which.
     InPlace,
+    /// As before, but its dossiers were not read at this start: they are judged before anything is written to them.
+    Unjudged {
+        /// How many dossiers it must hold.
+        dossiers: u64,
+        /// What their rows must add up to.
+        rows: StateChecksum,
+    },
     /// It is rebuilt: it says nothing of itself before it is whole, or a rebuild that stopped halfway would pass for the state.
     Anew,
 }
@@ -98,7 +106,10 @@ impl WriteBehind {
         let detacher = Detacher { shared: shared.clone(), troubles, marker };
         let (its_store, its_detacher) = (store.clone(), detacher.clone());
         let run = move || {
-            let written = std::panic::catch_unwind(AssertUnwindSafe(|| write_all(&its_detacher.shared, &its_store)));
+            let written = std::panic::catch_unwind(AssertUnwindSafe(|| {
+                judge(filling, &its_store)?;
+                write_all(&its_detacher.shared, &its_store)
+            }));
             let panicked = || Err(StoreError::Panicked("in the thread that writes it".to_owned()));
             if let Err(error) = written.unwrap_or_else(|_| panicked()) {
                 its_detacher.detach(&error);
@@ -190,6 +201,18 @@ impl Drop for WriteBehind {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Reads an unjudged store whole. Look-ups go on meanwhile, and so does registering until the queue is full.
+fn judge(filling: Filling, slot: &Slot) -> Result<(), StoreError> {
+    let Filling::Unjudged { dossiers, rows } = filling else { return Ok(()) };
+    let store = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let began = Instant::now();
+    let judged = store.map_or(Ok(()), |store| load::check_dossiers(&store, dossiers, &rows));
+    if judged.is_ok() {
+        tracing::info!(seconds = began.elapsed().as_secs(), "the store was read and adds up");
+    }
+    judged
 }
 
 fn write_all(shared: &Shared, slot: &Slot) -> Result<(), StoreError> {
@@ -297,7 +320,7 @@ fn apply_run(store: &Store, run: Vec<Effects>, filling: Filling) -> Result<u64, 
     }
     let Some(meta) = last else { return Ok(0) };
     match filling {
-        Filling::InPlace => store.apply(batch, &meta)?,
+        Filling::InPlace | Filling::Unjudged { .. } => store.apply(batch, &meta)?,
         Filling::Anew => store.apply_unplaced(batch)?,
     }
     Ok(meta.position.sequence)

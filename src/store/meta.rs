@@ -30,12 +30,13 @@ pub struct StoreMeta {
     pub data_unix_ms: u64,
 }
 
-const LENGTH: usize = 16 + 8 + 32 + 16 + PARTS * 16 + 8 * 7 + 16;
-
 impl StoreMeta {
+    /// How many bytes it takes.
+    pub const LENGTH: usize = 16 + 8 + 32 + 16 + PARTS * 16 + 8 * 7 + 16;
+
     /// Its bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(LENGTH);
+        let mut out = Vec::with_capacity(Self::LENGTH);
         out.extend_from_slice(&self.position.stream.0);
         out.extend_from_slice(&self.position.sequence.to_le_bytes());
         out.extend_from_slice(&self.position.chain.0);
@@ -61,7 +62,7 @@ impl StoreMeta {
 
     /// Reads its bytes.
     pub fn decode(bytes: &[u8]) -> Option<StoreMeta> {
-        if bytes.len() != LENGTH {
+        if bytes.len() != Self::LENGTH {
             return None;
         }
         let mut rest = bytes;

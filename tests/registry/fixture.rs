@@ -264,3 +264,19 @@ pub(crate) fn flip(path: &Path, offset: u64) {
     bytes[usize::try_from(offset).unwrap()] ^= 0x20;
     fs::write(path, bytes).unwrap();
 }
+
+/// Every file below a directory that is not empty, by its name there, sorted.
+pub(crate) fn files_below(directory: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            names.extend(files_below(&entry.path()).into_iter().map(|below| format!("{name}/{below}")));
+        } else if entry.metadata().unwrap().len() > 0 {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names
+}

@@ -13,6 +13,7 @@
 
 mod failing;
 mod fixture;
+mod imaging;
 mod registering;
 mod restarting;
 mod snapshots;

@@ -168,21 +168,6 @@ fn a_store_with_any_byte_flipped_is_either_rebuilt_or_not_affected() {
     assert!(rebuilt > 0 && detached > 0, "{rebuilt} {detached}");
 }
 
-fn files_below(directory: &Path) -> Vec<String> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        if entry.file_type().unwrap().is_dir() {
-            names.extend(files_below(&entry.path()).into_iter().map(|below| format!("{name}/{below}")));
-        } else if entry.metadata().unwrap().len() > 0 {
-            names.push(name);
-        }
-    }
-    names.sort();
-    names
-}
-
 #[test]
 fn a_store_of_cut_files_or_of_garbage_is_moved_aside_and_rebuilt() {
     let (home, checksum) = with_thirty();

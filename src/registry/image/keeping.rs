@@ -1,0 +1,74 @@
+//! Keeping the image young, while nothing else happens.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::reader::ImageReader;
+use super::{path, writer};
+use crate::limits::{IMAGE_FRAMES_BEHIND, IMAGE_FROM_BYTES, IMAGE_IDLE_S};
+use crate::registry::{Registry, RegistryError};
+
+/// When an image is worth writing.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageOptions {
+    /// From this many bytes of dossiers on: below, the store is read as quickly.
+    pub from_bytes: u64,
+    /// When nothing was registered for this long.
+    pub idle: Duration,
+    /// When it is this many frames behind: fewer are replayed in a moment.
+    pub frames_behind: u64,
+}
+
+impl Default for ImageOptions {
+    fn default() -> ImageOptions {
+        let idle = Duration::from_secs(IMAGE_IDLE_S);
+        ImageOptions { from_bytes: IMAGE_FROM_BYTES, idle, frames_behind: IMAGE_FRAMES_BEHIND }
+    }
+}
+
+/// What is known of the image of an open registry.
+pub(in crate::registry) struct Images {
+    options: ImageOptions,
+    /// The sequence it was taken at; 0 where there is none.
+    taken_at: AtomicU64,
+}
+
+impl Images {
+    /// Looks for the image of a directory.
+    pub(in crate::registry) fn of(directory: &Path, options: ImageOptions) -> Images {
+        let taken_at = ImageReader::open(&path(directory)).map_or(0, |image| image.meta.position.sequence);
+        Images { options, taken_at: AtomicU64::new(taken_at) }
+    }
+}
+
+impl Registry {
+    /// Writes the image if it is worth having, is behind, and nothing was registered for a while; says whether it did. Look-ups and
+    /// registering go on; `go_on` is asked now and then, and false ends it with nothing changed.
+    pub fn write_image(&self, go_on: impl FnMut() -> bool) -> Result<bool, RegistryError> {
+        let options = self.image.options;
+        let (frozen, meta, tally) = {
+            let writer = self.writer();
+            let sequence = writer.position.sequence;
+            let taken_at = self.image.taken_at.load(Ordering::Relaxed);
+            let is_young = taken_at > 0 && sequence < taken_at.saturating_add(options.frames_behind);
+            // An image must never be newer than the store: what lies between them is replayed into the memory alone.
+            let stored = writer.behind.as_ref().is_some_and(|behind| behind.applied() == sequence);
+            let idle = writer.last_write.elapsed() >= options.idle;
+            if is_young || !stored || !idle || writer.index.live_bytes() < options.from_bytes || !self.troubles.list().is_empty()
+            {
+                return Ok(false);
+            }
+            (writer.index.freeze(), writer.meta(), writer.tally.clone())
+        };
+        let path = path(&self.directory);
+        let began = Instant::now();
+        let written = writer::write(&path, &meta, &tally, &frozen, go_on);
+        if written.map_err(|source| RegistryError::Directory { path, source })? {
+            self.image.taken_at.store(meta.position.sequence, Ordering::Relaxed);
+            tracing::info!(sequence = meta.position.sequence, seconds = began.elapsed().as_secs(), "wrote the image");
+            return Ok(true);
+        }
+        Ok(false)
+    }
+}

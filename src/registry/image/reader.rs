@@ -1,0 +1,129 @@
+//! Reading an image: several threads take its parts in turn. Whatever does not add up makes the whole of it worthless.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{HEAD_BYTES, MAGIC, PART_BYTES_MAX, TOTALS_BYTES_MAX, VERSION};
+use crate::index::{IndexWriter, Loader};
+use crate::registry::tally::Tally;
+use crate::store::StoreMeta;
+
+/// Why an image is not believed. The caller does without it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(in crate::registry) struct NotAnImage(pub(super) String);
+
+impl From<std::io::Error> for NotAnImage {
+    fn from(error: std::io::Error) -> NotAnImage {
+        NotAnImage(error.to_string())
+    }
+}
+
+/// An image whose head was read.
+pub(in crate::registry) struct ImageReader {
+    /// Where it was taken, and what it adds up to there.
+    pub(in crate::registry) meta: StoreMeta,
+    /// The tally there.
+    pub(in crate::registry) tally: Tally,
+    parts: Mutex<Parts>,
+}
+
+/// What comes next in the file.
+struct Parts {
+    file: File,
+    taken: u64,
+    ended: bool,
+}
+
+impl ImageReader {
+    /// Reads the head.
+    pub(in crate::registry) fn open(path: &Path) -> Result<ImageReader, NotAnImage> {
+        let mut file = File::open(path)?;
+        let mut head = [0u8; HEAD_BYTES];
+        file.read_exact(&mut head)?;
+        let word =
+            |at: usize| head.get(at..).and_then(|rest| rest.first_chunk::<8>()).map_or(0, |word| u64::from_le_bytes(*word));
+        if !head.starts_with(MAGIC) || word(8) != u64::from(VERSION) {
+            return Err(NotAnImage("it is not an image of this version".to_owned()));
+        }
+        let (length, checksum) = (word(16), word(24));
+        if length > TOTALS_BYTES_MAX {
+            return Err(NotAnImage("its head has an impossible length".to_owned()));
+        }
+        let mut totals = vec![0; usize::try_from(length).unwrap_or(0)];
+        file.read_exact(&mut totals)?;
+        let meta = totals.split_at_checked(StoreMeta::LENGTH).filter(|_| xxh3_64(&totals) == checksum);
+        let read = meta.and_then(|(meta, tally)| Some((StoreMeta::decode(meta)?, Tally::decode(tally)?)));
+        let (meta, tally) = read.ok_or_else(|| NotAnImage("its head does not match its checksum".to_owned()))?;
+        Ok(ImageReader { meta, tally, parts: Mutex::new(Parts { file, taken: 0, ended: false }) })
+    }
+
+    /// Copies every dossier into an index that nobody reads yet, on all cores; returns how many.
+    pub(in crate::registry) fn load(&self, index: &mut IndexWriter) -> Result<u64, NotAnImage> {
+        let refused = |error: &dyn std::fmt::Display| NotAnImage(error.to_string());
+        index.reserve(usize::try_from(self.meta.keys).unwrap_or(0)).map_err(|error| refused(&error))?;
+        let threads = std::thread::available_parallelism().map_or(2, |count| count.get()).clamp(1, 8);
+        let loaded = std::thread::scope(|scope| {
+            let handles: Vec<_> =
+                (0..threads).map(|_| index.loader()).map(|loader| scope.spawn(|| self.load_parts(loader))).collect();
+            let panicked = |_| Err(NotAnImage("loading it panicked".to_owned()));
+            handles.into_iter().map(|handle| handle.join().unwrap_or_else(panicked)).collect::<Vec<_>>()
+        });
+        let mut dossiers = 0;
+        for loaded in loaded {
+            let (loader, count) = loaded?;
+            index.adopt(loader).map_err(|error| refused(&error))?;
+            dossiers += count;
+        }
+        Ok(dossiers)
+    }
+
+    fn load_parts(&self, mut loader: Loader) -> Result<(Loader, u64), NotAnImage> {
+        let mut part = Vec::new();
+        let mut count = 0;
+        while self.next_part(&mut part)? {
+            let mut rest = part.as_slice();
+            while let Some(length) = rest.first_chunk::<4>() {
+                let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(0);
+                let split = rest.split_at_checked(length).filter(|(dossier, _)| !dossier.is_empty());
+                let (dossier, behind) =
+                    split.ok_or_else(|| NotAnImage("a dossier does not end where its part does".to_owned()))?;
+                let copied = loader.copy(dossier).map_err(|error| NotAnImage(error.to_string()))?;
+                copied.map_err(|error| NotAnImage(error.to_string()))?;
+                rest = behind;
+                count += 1;
+            }
+        }
+        Ok((loader, count))
+    }
+
+    /// Reads the next part, checked; false behind the last.
+    fn next_part(&self, part: &mut Vec<u8>) -> Result<bool, NotAnImage> {
+        let checksum = {
+            let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+            if parts.ended {
+                return Ok(false);
+            }
+            let mut head = [[0u8; 8]; 2];
+            parts.file.read_exact(head.as_flattened_mut())?;
+            let [length, checksum] = head.map(u64::from_le_bytes);
+            if length == 0 {
+                parts.ended = true;
+                let whole = checksum == parts.taken && parts.file.read(&mut [0])? == 0;
+                return if whole { Ok(false) } else { Err(NotAnImage("it does not end where it says".to_owned())) };
+            }
+            if length > PART_BYTES_MAX {
+                return Err(NotAnImage("a part has an impossible length".to_owned()));
+            }
+            parts.taken += 1;
+            part.resize(usize::try_from(length).unwrap_or(0), 0);
+            parts.file.read_exact(part)?;
+            checksum
+        };
+        if xxh3_64(part) == checksum { Ok(true) } else { Err(NotAnImage("a part does not match its checksum".to_owned())) }
+    }
+}
