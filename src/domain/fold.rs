@@ -156,19 +156,8 @@ impl Folded {
 /// Whether a text folds to itself: most symbols and numbers do.
 #[inline]
 pub fn is_folded(text: &[u8]) -> bool {
-    text.iter().all(|byte| FOLDED.get(usize::from(*byte)) == Some(&true))
+    text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'-'))
 }
-
-/// The bytes that fold to themselves wherever they stand.
-const FOLDED: [bool; 256] = {
-    let mut folded = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        folded[byte] = matches!(byte as u8, b'0'..=b'9' | b'A'..=b'Z' | b'-');
-        byte += 1;
-    }
-    folded
-};
 
 /// Whether a recipient number folds to itself: shorter ones may be padded.
 #[inline]
