@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
+use crate::threshold::ThresholdArguments;
+
 /// Asks a shikaku server many questions, checks every answer, and measures. Loopback only.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest")]
@@ -102,6 +104,8 @@ pub(crate) struct TargetArguments {
     pub(crate) population: PopulationArguments,
     #[command(flatten)]
     pub(crate) clock: ClockArguments,
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArguments,
     /// How answers are asked for
     #[arg(long, value_enum, default_value_t = Form::Compact)]
     pub(crate) form: Form,
@@ -162,6 +166,8 @@ pub(crate) struct FloorArguments {
     /// when compact, 607 for JSON]
     #[arg(long)]
     pub(crate) answer_bytes: Option<usize>,
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArguments,
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -184,6 +190,9 @@ pub(crate) struct RunAllArguments {
     /// How long loading may take
     #[arg(long, default_value_t = 120)]
     pub(crate) ready_within_s: u64,
+    /// Report figures though the client was busy all the time, so that the server might do more
+    #[arg(long)]
+    pub(crate) allow_saturated_client: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -201,6 +210,7 @@ pub(crate) struct FloorServerArguments {
     pub(crate) answer_bytes: usize,
 }
 
-fn day(text: &str) -> Result<Day, String> {
+/// Reads a day from the command line.
+pub(crate) fn day(text: &str) -> Result<Day, String> {
     Day::parse(text.as_bytes()).map_err(|error| format!("{error}; write YYYY-MM-DD"))
 }

@@ -14,13 +14,14 @@
 mod arguments;
 mod check;
 mod client;
-mod compare;
 mod error;
 mod measure;
 mod plan;
 mod report;
+mod run_all;
 mod server;
 mod slices;
+mod threshold;
 mod trial;
 mod wire;
 
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         Mode::Single(arguments) => trial::single(&arguments),
         Mode::Batch(arguments) => trial::batch(&arguments),
         Mode::Floor(arguments) => trial::floor(&arguments),
-        Mode::RunAll(arguments) => compare::run_all(&arguments),
+        Mode::RunAll(arguments) => run_all::run_all(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

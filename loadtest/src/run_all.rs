@@ -10,6 +10,7 @@ use crate::measure::environment::fingerprint;
 use crate::report::{Figures, complain, median, say, thousands};
 use crate::server::appliance::Appliance;
 use crate::server::status;
+use crate::threshold::ThresholdArguments;
 use crate::trial::{Manner, for_floor, measure, measure_floor, prepare};
 
 const MANNERS: [(Shape, Form); 5] = [
@@ -33,11 +34,16 @@ struct Row {
 pub(crate) fn run_all(arguments: &RunAllArguments) -> Result<(), LoadError> {
     let ready_within = Duration::from_secs(arguments.ready_within_s);
     let appliance = Appliance::start(&arguments.binary, &arguments.data, ready_within)?;
+    let thresholds =
+        ThresholdArguments { allow_saturated_client: arguments.allow_saturated_client, ..ThresholdArguments::default() };
     let mut rows = Vec::new();
     for (shape, form) in MANNERS {
         let manner = Manner::usual(shape, form);
         complain(&format!("measuring {} …", manner.name()));
-        rows.push(row(arguments, &appliance, manner)?);
+        let row = row(arguments, &appliance, manner)?;
+        thresholds.trust(&manner.name(), &row.served)?;
+        thresholds.trust(&format!("floor of {}", manner.name()), &row.floor)?;
+        rows.push(row);
     }
     if arguments.json {
         say(&json_of(arguments, &appliance, &rows)?.to_string());
@@ -53,9 +59,7 @@ fn row(arguments: &RunAllArguments, appliance: &Appliance, manner: Manner) -> Re
     let request_bytes = plan.request_bytes_mean();
     let serve = || measure(&plan, manner, appliance.address, arguments.clock, Some(appliance.pid()));
     let first = serve()?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of answer lengths")]
-    let answer_bytes = first.answer_bytes.round() as usize;
-    let floor = for_floor(prepare(&arguments.population, Some(horizon), manner)?, answer_bytes);
+    let floor = for_floor(prepare(&arguments.population, Some(horizon), manner)?, first.answer_bytes_rounded());
     let (mut served, mut floors, mut ratios) = (vec![first], Vec::new(), Vec::new());
     loop {
         floors.push(measure_floor(&floor, manner, arguments.clock)?);
