@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
+use crate::restart::RestartArguments;
 use crate::threshold::ThresholdArguments;
 
 /// Asks a shikaku server many questions, checks every answer, and measures. Loopback only.
@@ -28,6 +29,8 @@ pub(crate) enum Mode {
     Floor(FloorArguments),
     /// Everything, each beside its floor, on a server started for it
     RunAll(RunAllArguments),
+    /// From kill -9 to ready, with answers checked after every start
+    Restart(RestartArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

@@ -18,6 +18,7 @@ mod error;
 mod measure;
 mod plan;
 mod report;
+mod restart;
 mod run_all;
 mod server;
 mod slices;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Mode::Batch(arguments) => trial::batch(&arguments),
         Mode::Floor(arguments) => trial::floor(&arguments),
         Mode::RunAll(arguments) => run_all::run_all(&arguments),
+        Mode::Restart(arguments) => restart::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {
