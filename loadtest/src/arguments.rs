@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
 use crate::restart::RestartArguments;
+use crate::saturate::SaturateArguments;
 use crate::threshold::ThresholdArguments;
 
 /// Asks a shikaku server many questions, checks every answer, and measures. Loopback only.
@@ -31,6 +32,8 @@ pub(crate) enum Mode {
     RunAll(RunAllArguments),
     /// From kill -9 to ready, with answers checked after every start
     Restart(RestartArguments),
+    /// The highest rate of single look-ups, sent when due whatever the server does, that still meets a stated p99
+    Saturate(SaturateArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

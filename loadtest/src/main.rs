@@ -16,10 +16,12 @@ mod check;
 mod client;
 mod error;
 mod measure;
+mod paced;
 mod plan;
 mod report;
 mod restart;
 mod run_all;
+mod saturate;
 mod server;
 mod slices;
 mod threshold;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Mode::Floor(arguments) => trial::floor(&arguments),
         Mode::RunAll(arguments) => run_all::run_all(&arguments),
         Mode::Restart(arguments) => restart::run(&arguments),
+        Mode::Saturate(arguments) => saturate::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {
