@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
+use crate::deltas::DeltasArguments;
 use crate::restart::RestartArguments;
 use crate::saturate::SaturateArguments;
 use crate::threshold::ThresholdArguments;
@@ -32,6 +33,8 @@ pub(crate) enum Mode {
     RunAll(RunAllArguments),
     /// From kill -9 to ready, with answers checked after every start
     Restart(RestartArguments),
+    /// Look-ups at a fixed rate while rows stream in
+    Deltas(DeltasArguments),
     /// The highest rate of single look-ups, sent when due whatever the server does, that still meets a stated p99
     Saturate(SaturateArguments),
     /// The bare server itself

@@ -14,6 +14,7 @@
 mod arguments;
 mod check;
 mod client;
+mod deltas;
 mod error;
 mod measure;
 mod paced;
@@ -27,6 +28,7 @@ mod slices;
 mod threshold;
 mod trial;
 mod wire;
+mod work;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Mode::RunAll(arguments) => run_all::run_all(&arguments),
         Mode::Restart(arguments) => restart::run(&arguments),
         Mode::Saturate(arguments) => saturate::run(&arguments),
+        Mode::Deltas(arguments) => deltas::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {
