@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
 use crate::deltas::DeltasArguments;
+use crate::growth::GrowthArguments;
 use crate::restart::RestartArguments;
 use crate::saturate::SaturateArguments;
 use crate::threshold::ThresholdArguments;
@@ -37,6 +38,8 @@ pub(crate) enum Mode {
     Deltas(DeltasArguments),
     /// The highest rate of single look-ups, sent when due whatever the server does, that still meets a stated p99
     Saturate(SaturateArguments),
+    /// What more recipients cost: processor, memory, disk, time to import
+    Growth(GrowthArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

@@ -16,6 +16,7 @@ mod check;
 mod client;
 mod deltas;
 mod error;
+mod growth;
 mod measure;
 mod paced;
 mod plan;
@@ -25,6 +26,7 @@ mod run_all;
 mod saturate;
 mod server;
 mod slices;
+mod targets;
 mod threshold;
 mod trial;
 mod wire;
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Mode::Restart(arguments) => restart::run(&arguments),
         Mode::Saturate(arguments) => saturate::run(&arguments),
         Mode::Deltas(arguments) => deltas::run(&arguments),
+        Mode::Growth(arguments) => growth::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::report::{middle, say};
 use crate::server::appliance::Appliance;
 use crate::server::status;
+use crate::targets::{self, Bound, RESTART_S_MAX, Target};
 use crate::trial::{Manner, check_some, prepare};
 
 #[derive(Debug, Args)]
@@ -55,6 +56,17 @@ impl Restarts {
         Duration::from_secs_f64(middle(self.killed.iter().map(Duration::as_secs_f64)).unwrap_or(0.0))
     }
 
+    /// P8, which is about 10 M recipients.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            name: "P8",
+            what: "kill -9 to ready",
+            bound: Bound::AtMost(RESTART_S_MAX),
+            unit: " s",
+            measured: Ok(self.median().as_secs_f64()),
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({
             "first_start_ms": milliseconds(self.first),
@@ -62,6 +74,7 @@ impl Restarts {
             "kill_to_ready_ms_median": milliseconds(self.median()),
             "answers_checked": self.checked,
             "recipients": self.recipients,
+            "targets": targets::json(&[self.target()]),
         })
     }
 }
@@ -76,6 +89,7 @@ pub(crate) fn run(arguments: &RestartArguments) -> Result<(), LoadError> {
         let each: Vec<String> = restarts.killed.iter().map(|took| milliseconds(*took).to_string()).collect();
         say(&format!("  kill -9 to ready: median {} ms of {} ms", milliseconds(restarts.median()), each.join(", ")));
         say(&format!("  {} answers checked, all right", restarts.checked));
+        targets::table(&[restarts.target()]).iter().for_each(|line| say(line));
     }
     match arguments.ready_ms_at_most {
         Some(most) if milliseconds(restarts.median()) > most => {

@@ -20,6 +20,7 @@ use crate::plan::{Plan, population};
 use crate::report::{Figures, complain, say, thousands};
 use crate::server::appliance::Appliance;
 use crate::server::status;
+use crate::targets::{self, Bound, DELTAS_P999_TIMES_MAX, DELTAS_ROWS_PER_S_MIN, Target};
 use crate::threshold::ThresholdArguments;
 use crate::trial::{Manner, all_right, check_some, prepare};
 use crate::work::{Work, register};
@@ -225,6 +226,26 @@ impl Deltas {
         Some(p999(3)? / p999(1)?)
     }
 
+    /// P9, which is about batches of 1,000 rows under 200,000 look-ups a second: see `--rows-per-file`.
+    fn targets(&self) -> Vec<Target> {
+        vec![
+            Target {
+                name: "P9",
+                what: "rows durable and visible while look-ups run",
+                bound: Bound::AtLeast(DELTAS_ROWS_PER_S_MIN),
+                unit: " rows/s",
+                measured: self.acknowledged.rows_per_s().ok_or("too few acknowledgements"),
+            },
+            Target {
+                name: "P9",
+                what: "look-up p99.9 while rows stream in, over quiet",
+                bound: Bound::AtMost(DELTAS_P999_TIMES_MAX),
+                unit: " ×",
+                measured: self.p999_times().ok_or("no latencies while rows streamed in"),
+            },
+        ]
+    }
+
     fn missed(&self, arguments: &DeltasArguments) -> Vec<String> {
         let mut missed = Vec::new();
         if self.acknowledged.rows != self.rows {
@@ -264,6 +285,7 @@ impl Deltas {
         }
         lines.extend(self.p999_times().map(|times| format!("p99.9 while streaming is {times:.2} times the quiet one")));
         lines.push(format!("{} answers checked afterwards, all right", self.checked_afterwards));
+        lines.extend(targets::table(&self.targets()));
         lines
     }
 
@@ -279,6 +301,7 @@ impl Deltas {
             "streaming": phase(3),
             "p999_times_quiet": self.p999_times(),
             "answers_checked_afterwards": self.checked_afterwards,
+            "targets": targets::json(&self.targets()),
             "rate_per_s": arguments.rate,
             "connections": arguments.connections,
             "depth": arguments.depth,

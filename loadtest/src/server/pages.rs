@@ -18,6 +18,8 @@ pub(crate) struct Status {
     pub(crate) horizon: Day,
     /// Insured identities with a current row.
     pub(crate) recipients: u64,
+    /// Bytes of their dossiers in memory.
+    pub(crate) dossier_bytes: u64,
 }
 
 /// Asks for the status.
@@ -27,7 +29,12 @@ pub(crate) fn status(address: SocketAddr) -> Result<Status, LoadError> {
     let body: Value = serde_json::from_str(&body).map_err(|_| no_status())?;
     let horizon = body.get("horizon").and_then(Value::as_str).and_then(|day| Day::parse(day.as_bytes()).ok());
     let recipients = body.get("recipients").and_then(Value::as_u64);
-    Ok(Status { horizon: horizon.ok_or_else(no_status)?, recipients: recipients.ok_or_else(no_status)? })
+    let dossier_bytes = body.get("memory").and_then(|memory| memory.get("dossier_bytes")).and_then(Value::as_u64);
+    Ok(Status {
+        horizon: horizon.ok_or_else(no_status)?,
+        recipients: recipients.ok_or_else(no_status)?,
+        dossier_bytes: dossier_bytes.ok_or_else(no_status)?,
+    })
 }
 
 /// Whether look-ups are answered.
