@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
+use crate::compare::CompareArguments;
 use crate::deltas::DeltasArguments;
 use crate::growth::GrowthArguments;
 use crate::restart::RestartArguments;
@@ -40,6 +41,8 @@ pub(crate) enum Mode {
     Saturate(SaturateArguments),
     /// What more recipients cost: processor, memory, disk, time to import
     Growth(GrowthArguments),
+    /// The appliance beside its floors, Redis, memcached and PostgreSQL with the same keys, and the targets
+    Compare(CompareArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

@@ -38,6 +38,14 @@ pub(crate) enum LoadError {
     /// Something came that is no HTTP answer.
     #[error("what came is no HTTP answer: {0}")]
     NotHttp(&'static str),
+    /// Something came that is no answer of a peer's.
+    #[error("what came is no answer of {peer}'s: {what}")]
+    NotUnderstood {
+        /// Whose.
+        peer: &'static str,
+        /// What was wrong with it.
+        what: String,
+    },
     /// The server ended a connection.
     #[error("the server ended a connection with requests under way")]
     Closed,

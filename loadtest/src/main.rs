@@ -14,11 +14,13 @@
 mod arguments;
 mod check;
 mod client;
+mod compare;
 mod deltas;
 mod error;
 mod growth;
 mod measure;
 mod paced;
+mod peers;
 mod plan;
 mod report;
 mod restart;
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Mode::Saturate(arguments) => saturate::run(&arguments),
         Mode::Deltas(arguments) => deltas::run(&arguments),
         Mode::Growth(arguments) => growth::run(&arguments),
+        Mode::Compare(arguments) => compare::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

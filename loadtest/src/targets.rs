@@ -18,6 +18,12 @@ pub(crate) const BATCH_REDIS_TIMES_MIN: f64 = 4.0;
 pub(crate) const BATCH_COMPACT_CPU_NS_MAX: f64 = 140.0;
 /// P4, as NDJSON.
 pub(crate) const BATCH_NDJSON_CPU_NS_MAX: f64 = 350.0;
+/// P5, in process: a look-up by itself.
+pub(crate) const INDEX_ONE_NS_MAX: f64 = 180.0;
+/// P5, look-ups in runs, without the decision.
+pub(crate) const INDEX_MANY_NS_MAX: f64 = 65.0;
+/// P5, look-ups in runs, with it.
+pub(crate) const INDEX_DECIDED_NS_MAX: f64 = 85.0;
 /// P6: memory that does not depend on the recipients.
 pub(crate) const FIXED_BYTES: f64 = 256.0 * 1024.0 * 1024.0;
 /// P6: a recipient's memory over the mean of the dossiers' bytes, and the bytes on top of it.

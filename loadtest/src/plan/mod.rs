@@ -14,6 +14,7 @@ use shikaku::population::workload::{Asker, Workload};
 use crate::arguments::{Form, PopulationArguments};
 use crate::error::LoadError;
 use crate::slices::Slices;
+use crate::wire::{HeadReader, Script};
 
 pub(crate) use batch::batches;
 pub(crate) use single::singles;
@@ -89,6 +90,22 @@ impl Plan {
         words.push_str(if question.consent { "" } else { ", no consent" });
         words.push_str(if question.institution.is_some() { ", institution named" } else { ", no institution" });
         words
+    }
+}
+
+impl Script for Plan {
+    type Framing = HeadReader;
+
+    fn requests(&self) -> &Slices {
+        &self.requests
+    }
+
+    fn lookups_per_request(&self) -> usize {
+        self.lookups_per_request
+    }
+
+    fn framing(&self) -> HeadReader {
+        HeadReader::new()
     }
 }
 
