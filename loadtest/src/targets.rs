@@ -132,6 +132,8 @@ pub(crate) fn json(targets: &[Target]) -> Value {
 /// Three digits that matter, and no more than a reader needs of large numbers.
 fn number(value: f64) -> String {
     match value.abs() {
+        // A bound that would itself have had to be measured.
+        _ if value.is_nan() => "?".to_owned(),
         ..10.0 => format!("{value:.2}"),
         ..1_000.0 => format!("{value:.1}"),
         _ => crate::report::thousands(value),
@@ -160,6 +162,7 @@ mod tests {
         let unmeasured = target(Bound::AtMost(8.0), Err("see `restart`"));
         assert_eq!((unmeasured.met(), unmeasured.complaint()), (None, None));
         let lines = table(&[unmeasured, target(Bound::AtMost(8.0), Ok(12.0)), target(Bound::AtLeast(2.0), Ok(1_234_567.0))]);
+        assert_eq!(target(Bound::AtMost(f64::NAN), Err("no peer")).wanted(), "≤ ? s");
         assert_eq!(lines[2], "| P1 | something | ≤ 8.00 s | not measured: see `restart` | |");
         assert_eq!(lines[3], "| P1 | something | ≤ 8.00 s | 12.0 s | **missed** |");
         assert_eq!(lines[4], "| P1 | something | ≥ 2.00 s | 1,234,567 s | met |");

@@ -63,7 +63,7 @@ fn memory(measured: &Measured) -> Vec<Target> {
     let beside = memory.redis_bytes_per_key.and_then(|_| memory.bytes_per_recipient());
     vec![
         row("memory a recipient, beside the dossiers' bytes", Bound::AtMost(own), memory.bytes_per_recipient()),
-        row("memory a recipient, beside Redis", Bound::AtMost(memory.redis_bytes_per_key.unwrap_or(0.0)), beside),
+        row("memory a recipient, beside Redis", Bound::AtMost(memory.redis_bytes_per_key.unwrap_or(f64::NAN)), beside),
     ]
 }
 
