@@ -9,6 +9,7 @@ use shikaku::domain::day::Day;
 use crate::compare::CompareArguments;
 use crate::deltas::DeltasArguments;
 use crate::growth::GrowthArguments;
+use crate::index::IndexArguments;
 use crate::restart::RestartArguments;
 use crate::saturate::SaturateArguments;
 use crate::threshold::ThresholdArguments;
@@ -43,6 +44,8 @@ pub(crate) enum Mode {
     Growth(GrowthArguments),
     /// The appliance beside its floors, Redis, memcached and PostgreSQL with the same keys, and the targets
     Compare(CompareArguments),
+    /// The index in process: nanoseconds a look-up, without the network
+    Index(IndexArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

@@ -18,6 +18,7 @@ mod compare;
 mod deltas;
 mod error;
 mod growth;
+mod index;
 mod measure;
 mod paced;
 mod peers;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Mode::Deltas(arguments) => deltas::run(&arguments),
         Mode::Growth(arguments) => growth::run(&arguments),
         Mode::Compare(arguments) => compare::run(&arguments),
+        Mode::Index(arguments) => index::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

@@ -66,3 +66,17 @@ fn a_target_that_is_missed_fails_the_run_where_that_is_asked_for() {
     assert_eq!(complaint(&output).contains("missed: P"), missed);
     assert!(measured(&found, "Redis").is_empty());
 }
+
+#[test]
+fn a_full_run_measures_import_index_and_restart_too() {
+    let work = tempfile::tempdir().unwrap();
+    let (output, found) = compare(work.path(), &["--without", "redis,memcached,postgres", "--full"]);
+    assert!(output.status.success(), "{}", complaint(&output));
+    for name in ["P5", "P7", "P8"] {
+        let of_name = found["targets"].as_array().unwrap().iter().filter(|target| target["target"] == name);
+        assert!(of_name.clone().count() > 0 && of_name.clone().all(|target| target["measured"].is_number()), "{name}: {found}");
+    }
+    // A row's archived bytes are some 200 to 500, and 3,000 recipients have some 7,500 rows.
+    let row_bytes = found["full"]["row_bytes"].as_u64().unwrap();
+    assert!((1_000_000..5_000_000).contains(&row_bytes), "{row_bytes}");
+}
