@@ -98,6 +98,21 @@ pub(crate) struct PopulationArguments {
     pub(crate) uniform: bool,
 }
 
+impl PopulationArguments {
+    /// For a report: without it nobody can ask the same questions again.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "recipients": self.recipients,
+            "seed": self.seed,
+            "as_of": self.as_of.to_string(),
+            "questions": self.questions,
+            "question_seed": self.question_seed,
+            "institution_named": !self.no_institution,
+            "keys": "uniform",
+        })
+    }
+}
+
 /// The clock.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ClockArguments {

@@ -82,7 +82,13 @@ impl Restarts {
 pub(crate) fn run(arguments: &RestartArguments) -> Result<(), LoadError> {
     let restarts = measure(arguments)?;
     if arguments.json {
-        say(&json!({ "what": "restart", "figures": restarts.json(), "environment": fingerprint() }).to_string());
+        say(&json!({
+            "what": "restart",
+            "figures": restarts.json(),
+            "population": arguments.population.json(),
+            "environment": fingerprint(),
+        })
+        .to_string());
     } else {
         say(&format!("restart, {} recipients", restarts.recipients));
         say(&format!("  first start {} ms", milliseconds(restarts.first)));

@@ -111,7 +111,6 @@ fn busy(figures: &Figures) -> String {
 }
 
 fn json_of(arguments: &RunAllArguments, appliance: &Appliance, rows: &[Row]) -> Result<Value, LoadError> {
-    let population = &arguments.population;
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -128,15 +127,8 @@ fn json_of(arguments: &RunAllArguments, appliance: &Appliance, rows: &[Row]) -> 
         .collect();
     Ok(json!({
         "environment": fingerprint(),
-        "population": {
-            "recipients": population.recipients,
-            "seed": population.seed,
-            "as_of": population.as_of.to_string(),
-            "questions": population.questions,
-            "question_seed": population.question_seed,
-            "keys": "uniform",
-            "registered": status(appliance.address)?.recipients,
-        },
+        "population": arguments.population.json(),
+        "registered": status(appliance.address)?.recipients,
         "seconds": arguments.clock.seconds,
         "runs": arguments.runs,
         "ready_after_ms": u64::try_from(appliance.ready_after.as_millis()).unwrap_or(u64::MAX),

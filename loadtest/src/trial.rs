@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
 use shikaku::domain::day::Day;
 use shikaku::population::workload::Asker;
 
@@ -85,10 +86,12 @@ pub(crate) fn floor(arguments: &FloorArguments) -> Result<(), LoadError> {
     let manner = Manner { connections, depth, lines: arguments.lines, ..usual };
     let plan = prepare(&arguments.population, None, manner)?;
     let answer_bytes = arguments.answer_bytes.unwrap_or_else(|| answer_bytes(&plan));
+    let request_bytes = plan.request_bytes_mean();
     let figures = measure_floor(&for_floor(plan, answer_bytes), manner, arguments.clock)?;
     let name = format!("floor of {}", manner.name());
     arguments.thresholds.trust(&name, &figures)?;
-    print(&name, &figures, None, arguments.json);
+    let report = Report { name: &name, manner, population: &arguments.population, request_bytes };
+    report.print(&figures, None, arguments.json);
     arguments.thresholds.judge(&figures, None)
 }
 
@@ -182,10 +185,12 @@ fn report(target: &TargetArguments, manner: Manner) -> Result<(), LoadError> {
     }
     let horizon = status(target.url)?.horizon;
     let plan = prepare(&target.population, Some(horizon), manner)?;
+    let request_bytes = plan.request_bytes_mean();
     let figures = measure(&plan, manner, target.url, target.clock, target.server_pid)?;
     target.thresholds.trust(&manner.name(), &figures)?;
     let ratio = target.thresholds.floor_ratio_at_least.map(|_| floor_ratio(target, plan, manner, &figures)).transpose()?;
-    print(&manner.name(), &figures, ratio, target.json);
+    let report = Report { name: &manner.name(), manner, population: &target.population, request_bytes };
+    report.print(&figures, ratio, target.json);
     target.thresholds.judge(&figures, ratio)
 }
 
@@ -196,20 +201,37 @@ fn floor_ratio(target: &TargetArguments, plan: Plan, manner: Manner, figures: &F
     Ok(figures.lookups_per_s / floor.lookups_per_s)
 }
 
-fn print(name: &str, figures: &Figures, floor_ratio: Option<f64>, json: bool) {
-    if json {
-        let report = serde_json::json!({
-            "what": name,
-            "figures": figures.json(),
-            "floor_ratio": floor_ratio,
-            "environment": fingerprint(),
-        });
-        say(&report.to_string());
-    } else {
-        say(name);
+/// What was measured, for whoever wants to measure it again.
+struct Report<'r> {
+    name: &'r str,
+    manner: Manner,
+    population: &'r PopulationArguments,
+    request_bytes: f64,
+}
+
+impl Report<'_> {
+    fn print(&self, figures: &Figures, floor_ratio: Option<f64>, json: bool) {
+        if json {
+            return say(&self.json(figures, floor_ratio).to_string());
+        }
+        say(self.name);
         figures.lines().iter().for_each(|line| say(&format!("  {line}")));
         if let Some(ratio) = floor_ratio {
             say(&format!("  {ratio:.2} of the floor"));
         }
+    }
+
+    fn json(&self, figures: &Figures, floor_ratio: Option<f64>) -> Value {
+        json!({
+            "what": self.name,
+            "figures": figures.json(),
+            "floor_ratio": floor_ratio,
+            "connections": self.manner.connections,
+            "depth": self.manner.depth,
+            "lookups_per_request": if self.manner.shape == Shape::Batch { self.manner.lines } else { 1 },
+            "request_bytes": self.request_bytes.round(),
+            "population": self.population.json(),
+            "environment": fingerprint(),
+        })
     }
 }

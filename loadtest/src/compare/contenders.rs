@@ -68,21 +68,23 @@ impl<'a> Contenders<'a> {
         for nth in 0..self.plans.len() {
             let Some((manner, plan)) = self.plans.get(nth) else { continue };
             let served = measure(plan, *manner, self.appliance.address, arguments.clock, Some(self.appliance.pid()))?;
-            let (manner, answer_bytes) = (*manner, served.answer_bytes_rounded());
-            results.add(What::of(Who::Appliance, manner.shape, manner.form), &manner.name(), served);
+            let (manner, request_bytes) = (*manner, plan.request_bytes_mean());
+            let answer_bytes = served.answer_bytes_rounded();
+            results.add(What::of(Who::Appliance, manner.shape, manner.form), &manner.name(), request_bytes, served);
             if self.floors.len() <= nth {
                 let horizon = status(self.appliance.address)?.horizon;
                 self.floors.push(for_floor(prepare(&arguments.population, Some(horizon), manner)?, answer_bytes));
             }
             let Some(floor) = self.floors.get(nth) else { continue };
             let floor = measure_floor(floor, manner, arguments.clock)?;
-            results.add(What::of(Who::Floor, manner.shape, manner.form), &format!("floor of {}", manner.name()), floor);
+            let what = What::of(Who::Floor, manner.shape, manner.form);
+            results.add(what, &format!("floor of {}", manner.name()), request_bytes, floor);
         }
         for (peer, plans) in &self.peers {
             for (manner, plan) in plans {
                 let figures: Figures = peers::ask(peer, plan, manner.connections, manner.depth, arguments.clock)?;
                 let what = What::of(Who::Peer(peer.language), manner.shape, Form::Compact);
-                results.add(what, &peer_name(peer.language, *manner), figures);
+                results.add(what, &peer_name(peer.language, *manner), plan.request_bytes_mean(), figures);
             }
         }
         Ok(())

@@ -54,19 +54,11 @@ fn row(measured: &Measured, series: &Series) -> String {
 }
 
 pub(super) fn json(arguments: &CompareArguments, measured: &Measured, targets: &[Target]) -> Value {
-    let population = &arguments.population;
     json!({
         "what": "compare",
         "environment": fingerprint(),
-        "population": {
-            "recipients": population.recipients,
-            "seed": population.seed,
-            "as_of": population.as_of.to_string(),
-            "questions": population.questions,
-            "question_seed": population.question_seed,
-            "keys": "uniform",
-            "registered": measured.memory.recipients,
-        },
+        "population": arguments.population.json(),
+        "registered": measured.memory.recipients,
         "peers": { "versions": measured.versions, "keys": measured.keys, "absent": measured.absent },
         "connections": arguments.connections,
         "depth": arguments.depth,
@@ -95,6 +87,7 @@ fn of_series(measured: &Measured, series: &Series) -> Value {
         "lookups_per_s": counts.then(|| series.lookups_per_s().round()),
         "server_cpu_ns_per_lookup": series.cpu_ns().map(f64::round),
         "latency_us": series.latencies_us().map(|[p50, p99, p999, max]| json!({ "p50": p50, "p99": p99, "p99.9": p999, "max": max })),
+        "request_bytes": series.request_bytes.round(),
         "answer_bytes": series.answer_bytes().round(),
         "client_busy": series.client_busy(),
         "rounds": if counts { series.rounds.iter().map(|figures| figures.lookups_per_s.round()).collect() } else { Vec::new() },

@@ -31,6 +31,8 @@ impl What {
 pub(super) struct Series {
     pub(super) what: What,
     pub(super) name: String,
+    /// Bytes of a request, on average.
+    pub(super) request_bytes: f64,
     pub(super) rounds: Vec<Figures>,
 }
 
@@ -78,10 +80,10 @@ impl Results {
         Results { series: Vec::new(), lenient }
     }
 
-    pub(super) fn add(&mut self, what: What, name: &str, figures: Figures) {
+    pub(super) fn add(&mut self, what: What, name: &str, request_bytes: f64, figures: Figures) {
         match self.series.iter_mut().find(|series| series.what == what) {
             Some(series) => series.rounds.push(figures),
-            None => self.series.push(Series { what, name: name.to_owned(), rounds: vec![figures] }),
+            None => self.series.push(Series { what, name: name.to_owned(), request_bytes, rounds: vec![figures] }),
         }
     }
 
@@ -138,9 +140,9 @@ mod tests {
         let mut results = Results::new(lenient);
         // A machine that does half as much in the second round, and a third as much in the third.
         for (appliance, floor, redis) in [(600.0, 1_000.0, 200.0), (300.0, 500.0, 150.0), (220.0, 330.0, 80.0)] {
-            results.add(APPLIANCE, "appliance", figures(appliance, 0.5));
-            results.add(FLOOR, "floor", figures(floor, 0.7));
-            results.add(REDIS, "Redis", figures(redis, if redis < 100.0 { 0.99 } else { 0.5 }));
+            results.add(APPLIANCE, "appliance", 100.0, figures(appliance, 0.5));
+            results.add(FLOOR, "floor", 100.0, figures(floor, 0.7));
+            results.add(REDIS, "Redis", 100.0, figures(redis, if redis < 100.0 { 0.99 } else { 0.5 }));
         }
         results
     }

@@ -114,7 +114,7 @@ fn json_of(arguments: &IndexArguments, timed: &[Timed], lookups: usize, targets:
         "figures": figures,
         "rounds": rounds,
         "lookups_per_round": lookups,
-        "recipients": arguments.population.recipients,
+        "population": arguments.population.json(),
         "targets": targets::json(targets),
         "environment": fingerprint(),
     })

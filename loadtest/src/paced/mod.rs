@@ -1,6 +1,7 @@
 //! Asking at a given rate whatever the server does (open loop): latencies count from when a request was meant to be sent, so that a
 //! server that stalls is not asked less for it, and the wait in front of it is seen.
 
+mod phase;
 mod schedule;
 mod timer;
 
@@ -8,22 +9,21 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::check::Checker;
 use crate::error::LoadError;
-use crate::measure::cpu::{process_cpu, thread_cpu};
 use crate::plan::Plan;
-use crate::report::Figures;
 use crate::wire::{Connection, HeadReader};
 
+pub(crate) use phase::Phase;
+
+use phase::Clocks;
 use schedule::Schedule;
 use timer::Timer;
 
 /// How long answers may be waited for when nothing more is asked.
 const DRAIN_S: u64 = 10;
-const LATENCY_MAX_NS: u64 = 60_000_000_000;
 const TIMER: Token = Token(usize::MAX - 1);
 
 /// How to ask.
@@ -37,52 +37,6 @@ pub(crate) struct Pace {
     /// A connection with this many requests under way takes no more: what falls due then is dropped, and counted.
     pub(crate) under_way_max: usize,
     pub(crate) server_pid: Option<u32>,
-}
-
-/// What was measured in a phase of the run.
-pub(crate) struct Phase {
-    /// Requests that fell due.
-    pub(crate) due: u64,
-    /// Of them, those whose connection took no more.
-    pub(crate) dropped: u64,
-    pub(crate) answered: u64,
-    body_bytes: u64,
-    elapsed: Duration,
-    client_cpu: Duration,
-    server_cpu: Option<Duration>,
-    latencies_ns: Histogram<u64>,
-}
-
-impl Phase {
-    fn new() -> Result<Phase, LoadError> {
-        let latencies_ns = Histogram::new_with_bounds(1, LATENCY_MAX_NS, 3);
-        Ok(Phase {
-            due: 0,
-            dropped: 0,
-            answered: 0,
-            body_bytes: 0,
-            elapsed: Duration::ZERO,
-            client_cpu: Duration::ZERO,
-            server_cpu: None,
-            latencies_ns: latencies_ns.map_err(|_| LoadError::Usage("no histogram for latencies".to_owned()))?,
-        })
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "figures to be printed")]
-    pub(crate) fn figures(&self) -> Figures {
-        let answered = self.answered.max(1) as f64;
-        let seconds = self.elapsed.as_secs_f64().max(1e-9);
-        let quantile = |quantile| self.latencies_ns.value_at_quantile(quantile) as f64 / 1_000.0;
-        Figures {
-            lookups_per_s: self.answered as f64 / seconds,
-            server_cpu_ns_per_lookup: self.server_cpu.map(|cpu| cpu.as_nanos() as f64 / answered),
-            client_busy: self.client_cpu.as_secs_f64() / seconds,
-            answer_bytes: self.body_bytes as f64 / answered,
-            lookups: self.answered,
-            requests: self.answered,
-            latencies_us: (self.answered > 0).then(|| [0.5, 0.99, 0.999, 1.0].map(quantile)),
-        }
-    }
 }
 
 /// Asks until `phase` says `None`, and waits for what is under way. `phase` hears how long it has been and says which phase this is; a
@@ -175,10 +129,7 @@ impl<'p> Paced<'p> {
     /// Adds what has passed to the phase that was.
     fn account(&mut self, phase: Option<usize>, before: &Clocks, after: &Clocks) {
         let Some(phase) = phase.and_then(|phase| self.phases.get_mut(phase)) else { return };
-        phase.elapsed += after.at.duration_since(before.at);
-        phase.client_cpu += after.client.saturating_sub(before.client);
-        let spent = after.server.zip(before.server).map(|(after, before)| after.saturating_sub(before));
-        phase.server_cpu = spent.map(|spent| spent + phase.server_cpu.unwrap_or_default());
+        phase.note_time(before, after);
     }
 
     fn ask_what_is_due(&mut self, phase: usize) -> Result<(), LoadError> {
@@ -221,9 +172,7 @@ impl<'p> Paced<'p> {
                 for _ in 0..received.answers {
                     let Some(one) = asked.pop_front() else { break };
                     let Some(phase) = self.phases.get_mut(one.phase) else { break };
-                    phase.answered += 1;
-                    phase.body_bytes += std::mem::take(&mut body_bytes);
-                    phase.latencies_ns.saturating_record(now_ns.saturating_sub(one.meant_ns).max(1));
+                    phase.note_answer(now_ns.saturating_sub(one.meant_ns), std::mem::take(&mut body_bytes));
                 }
             }
             connection.write(self.plan)?;
@@ -245,19 +194,6 @@ impl<'p> Paced<'p> {
             }
             self.turn(checker, Some(left))?;
         }
-    }
-}
-
-/// The clocks at a moment.
-struct Clocks {
-    at: Instant,
-    client: Duration,
-    server: Option<Duration>,
-}
-
-impl Clocks {
-    fn read(server_pid: Option<u32>) -> Result<Clocks, LoadError> {
-        Ok(Clocks { at: Instant::now(), client: thread_cpu(), server: server_pid.map(process_cpu).transpose()? })
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Keys, Language, Peer, memcached, postgres, redis};
 use crate::arguments::ClockArguments;
 use crate::client::{Load, drive};
 use crate::error::LoadError;
+use crate::plan::mean;
 use crate::report::{Figures, complain};
 use crate::slices::Slices;
 use crate::wire::{Framing, Head, Judge, Script};
@@ -48,10 +49,14 @@ impl PeerPlan {
         Ok(plan)
     }
 
+    /// Bytes of a request, on average.
+    pub(crate) fn request_bytes_mean(&self) -> f64 {
+        mean(self.requests.bytes_total(), self.requests.len())
+    }
+
     /// Bytes of a value, on average.
-    #[expect(clippy::cast_precision_loss, reason = "a mean to be printed")]
     pub(crate) fn value_bytes_mean(&self) -> f64 {
-        self.value_bytes_total as f64 / (self.requests.len() * self.lookups_per_request).max(1) as f64
+        mean(self.value_bytes_total, self.requests.len() * self.lookups_per_request)
     }
 }
 

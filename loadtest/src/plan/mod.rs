@@ -154,7 +154,8 @@ fn request(target: &str, content_type: &str, accept: &str, body: &[u8]) -> Vec<u
     bytes
 }
 
+/// A mean; of nothing, zero.
 #[expect(clippy::cast_precision_loss, reason = "a mean to be printed")]
-fn mean(total: usize, count: usize) -> f64 {
+pub(crate) fn mean(total: usize, count: usize) -> f64 {
     if count == 0 { 0.0 } else { total as f64 / count as f64 }
 }

@@ -79,6 +79,7 @@ fn report(arguments: &SaturateArguments, rate: f64, figures: &Figures, floor: Op
             "figures": figures.json(),
             "floor_rate_per_s": floor.map(f64::round),
             "connections": arguments.connections,
+            "population": arguments.target.population.json(),
             "environment": fingerprint(),
         });
         return say(&found.to_string());

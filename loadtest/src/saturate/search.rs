@@ -12,7 +12,7 @@ pub(super) struct Search {
 }
 
 /// Below this part of the first rate nothing is looked for.
-const LOWEST_PART: f64 = 1.0 / 1024.0;
+const LOWEST_PART: f64 = 1.0 / 64.0;
 
 impl Search {
     /// The highest rate that passes, with what its trial gave; `None` if even the lowest fails. A trial gives `Err` when it failed in a
