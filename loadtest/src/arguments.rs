@@ -32,8 +32,6 @@ pub(crate) enum Mode {
     Batch(BatchArguments),
     /// The same requests to a bare server that looks nothing up
     Floor(FloorArguments),
-    /// Everything, each beside its floor, on a server started for it
-    RunAll(RunAllArguments),
     /// From kill -9 to ready, with answers checked after every start
     Restart(RestartArguments),
     /// Look-ups at a fixed rate while rows stream in
@@ -46,6 +44,8 @@ pub(crate) enum Mode {
     Compare(CompareArguments),
     /// The index in process: nanoseconds a look-up, without the network
     Index(IndexArguments),
+    /// Everything, each beside its floor, on a server started for it
+    RunAll(RunAllArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

@@ -25,7 +25,6 @@ mod peers;
 mod plan;
 mod report;
 mod restart;
-mod run_all;
 mod saturate;
 mod server;
 mod slices;
@@ -50,13 +49,13 @@ fn main() -> ExitCode {
         Mode::Single(arguments) => trial::single(&arguments),
         Mode::Batch(arguments) => trial::batch(&arguments),
         Mode::Floor(arguments) => trial::floor(&arguments),
-        Mode::RunAll(arguments) => run_all::run_all(&arguments),
         Mode::Restart(arguments) => restart::run(&arguments),
         Mode::Saturate(arguments) => saturate::run(&arguments),
         Mode::Deltas(arguments) => deltas::run(&arguments),
         Mode::Growth(arguments) => growth::run(&arguments),
         Mode::Compare(arguments) => compare::run(&arguments),
         Mode::Index(arguments) => index::run(&arguments),
+        Mode::RunAll(arguments) => compare::run_all(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

@@ -8,7 +8,7 @@ use crate::measure::memory::resident_bytes;
 use crate::peers::{Keys, Language, redis};
 use crate::report::complain;
 use crate::server::appliance::Appliance;
-use crate::server::status;
+use crate::server::{dossier_bytes, status};
 use crate::targets::FIXED_BYTES;
 use crate::work::Work;
 
@@ -31,11 +31,10 @@ impl Memory {
         keys: &Keys,
         work: &Work,
     ) -> Result<Memory, LoadError> {
-        let found = status(appliance.address)?;
         let mut memory = Memory {
             resident_bytes: resident_bytes(appliance.pid())?,
-            dossier_bytes: found.dossier_bytes,
-            recipients: found.recipients,
+            dossier_bytes: dossier_bytes(appliance.address)?,
+            recipients: status(appliance.address)?.recipients,
             redis_bytes_per_key: Err("not installed, or left out"),
         };
         if keys.count() < RECIPIENTS_MIN {

@@ -7,6 +7,7 @@ mod judged;
 mod memory;
 mod page;
 mod results;
+mod run_all;
 mod second_opinion;
 
 use std::path::PathBuf;
@@ -22,6 +23,8 @@ use crate::report::{complain, say};
 use crate::server::appliance::Appliance;
 use crate::targets::Target;
 use crate::work::{Work, register};
+
+pub(crate) use run_all::run_all;
 
 use contenders::Contenders;
 use full::Full;

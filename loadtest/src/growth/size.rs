@@ -10,7 +10,7 @@ use crate::error::LoadError;
 use crate::measure::memory::{disk_bytes, resident_bytes};
 use crate::report::{Figures, median, thousands};
 use crate::server::appliance::Appliance;
-use crate::server::status;
+use crate::server::{dossier_bytes, status};
 use crate::trial::{Manner, measure, prepare};
 use crate::work::{Work, register};
 
@@ -42,7 +42,7 @@ impl Size {
             disk_bytes,
             start: appliance.ready_after,
             resident_bytes: resident_bytes(appliance.pid())?,
-            dossier_bytes: status(appliance.address)?.dossier_bytes,
+            dossier_bytes: dossier_bytes(appliance.address)?,
             pipeline,
             batch,
         })

@@ -5,7 +5,7 @@ pub(crate) mod child;
 pub(crate) mod floor;
 mod pages;
 
-pub(crate) use pages::status;
+pub(crate) use pages::{dossier_bytes, status};
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 

@@ -18,8 +18,6 @@ pub(crate) struct Status {
     pub(crate) horizon: Day,
     /// Insured identities with a current row.
     pub(crate) recipients: u64,
-    /// Bytes of their dossiers in memory.
-    pub(crate) dossier_bytes: u64,
 }
 
 /// Asks for the status.
@@ -29,12 +27,7 @@ pub(crate) fn status(address: SocketAddr) -> Result<Status, LoadError> {
     let body: Value = serde_json::from_str(&body).map_err(|_| no_status())?;
     let horizon = body.get("horizon").and_then(Value::as_str).and_then(|day| Day::parse(day.as_bytes()).ok());
     let recipients = body.get("recipients").and_then(Value::as_u64);
-    let dossier_bytes = body.get("memory").and_then(|memory| memory.get("dossier_bytes")).and_then(Value::as_u64);
-    Ok(Status {
-        horizon: horizon.ok_or_else(no_status)?,
-        recipients: recipients.ok_or_else(no_status)?,
-        dossier_bytes: dossier_bytes.ok_or_else(no_status)?,
-    })
+    Ok(Status { horizon: horizon.ok_or_else(no_status)?, recipients: recipients.ok_or_else(no_status)? })
 }
 
 /// Whether look-ups are answered.
@@ -52,4 +45,11 @@ fn page(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
     Ok((status, body.to_owned()))
+}
+
+/// Bytes of all dossiers in memory, as the appliance counts them.
+pub(crate) fn dossier_bytes(address: SocketAddr) -> Result<u64, LoadError> {
+    let (_, body) = page(address, "/v1/status").map_err(LoadError::io("asking for /v1/status"))?;
+    let found = serde_json::from_str::<Value>(&body).ok().and_then(|status| status.get("memory")?.get("dossier_bytes")?.as_u64());
+    found.ok_or_else(|| LoadError::Server(format!("{address} does not say the bytes of its dossiers")))
 }

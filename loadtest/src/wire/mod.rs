@@ -6,5 +6,7 @@ mod inbox;
 mod response;
 
 pub(crate) use connection::{Connection, Received};
+pub(crate) use response::HeadReader;
+
 pub(crate) use exchange::{Framing, Judge, Script};
-pub(crate) use response::{Head, HeadReader};
+pub(crate) use response::Head;
