@@ -19,7 +19,8 @@ fn compare(work: &std::path::Path, more: &[&str]) -> (std::process::Output, Valu
 }
 
 fn measured<'v>(found: &'v Value, who: &str) -> Vec<&'v Value> {
-    found["measured"].as_array().unwrap().iter().filter(|series| series["who"] == who).collect()
+    let groups = found["measured"].as_array().unwrap().iter();
+    groups.flat_map(|group| group["servers"].as_array().unwrap()).filter(|series| series["who"] == who).collect()
 }
 
 #[test]

@@ -99,6 +99,11 @@ impl<'a> Contenders<'a> {
         Ok(opinions)
     }
 
+    /// How the appliance is asked; the peers are asked in some of these manners.
+    pub(super) fn manners(&self) -> Vec<Manner> {
+        self.plans.iter().map(|(manner, _)| *manner).collect()
+    }
+
     /// Who is there, as they name themselves, and who is not.
     pub(super) fn presence(&self) -> (Vec<String>, Vec<String>) {
         (self.peers.iter().map(|(peer, _)| peer.version.clone()).collect(), self.absent.clone())

@@ -22,6 +22,7 @@ use crate::plan::population;
 use crate::report::{complain, say};
 use crate::server::appliance::Appliance;
 use crate::targets::Target;
+use crate::trial::Manner;
 use crate::work::{Work, register};
 
 pub(crate) use run_all::run_all;
@@ -113,6 +114,8 @@ impl CompareArguments {
 /// Everything that a run measured.
 struct Measured {
     results: Results,
+    /// How everybody was asked.
+    manners: Vec<Manner>,
     memory: Memory,
     full: Option<Full>,
     opinions: Vec<(String, f64)>,
@@ -168,8 +171,9 @@ fn measure(arguments: &CompareArguments, work: &Work) -> Result<Measured, LoadEr
     }
     let opinions = if arguments.second_opinion { contenders.opinions(arguments, &keys)? } else { Vec::new() };
     let (versions, absent) = contenders.presence();
+    let manners = contenders.manners();
     // The peers end first, so that another Redis has the memory to be weighed in.
     drop(contenders);
     let memory = Memory::weigh(arguments, &appliance, &keys, work)?;
-    Ok(Measured { results, memory, full, opinions, versions, absent, keys: keys.count() })
+    Ok(Measured { results, manners, memory, full, opinions, versions, absent, keys: keys.count() })
 }

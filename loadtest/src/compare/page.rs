@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::results::{Series, Who};
 use super::{CompareArguments, Measured};
+use crate::arguments::Shape;
 use crate::measure::environment::fingerprint;
 use crate::report::thousands;
 use crate::targets::{self, Target};
+use crate::trial::Manner;
 
 /// The number of recipients that the targets are about.
 const TARGETS_RECIPIENTS: u64 = 10_000_000;
@@ -54,20 +56,18 @@ fn row(measured: &Measured, series: &Series) -> String {
 }
 
 pub(super) fn json(arguments: &CompareArguments, measured: &Measured, targets: &[Target]) -> Value {
+    let opinion = |(name, speed): &(String, f64)| json!({ "name": name, "lookups_per_s": speed.round() });
+    let opinions: Vec<Value> = measured.opinions.iter().map(opinion).collect();
     json!({
         "what": "compare",
         "environment": fingerprint(),
         "population": arguments.population.json(),
         "registered": measured.memory.recipients,
         "peers": { "versions": measured.versions, "keys": measured.keys, "absent": measured.absent },
-        "connections": arguments.connections,
-        "depth": arguments.depth,
-        "batch_connections": arguments.batch_connections,
-        "batch_lines": arguments.lines,
         "seconds": arguments.clock.seconds,
         "rounds": arguments.rounds,
-        "measured": measured.results.series.iter().map(|series| of_series(measured, series)).collect::<Vec<_>>(),
-        "second_opinion": measured.opinions.iter().map(|(name, speed)| json!({ "what": name, "lookups_per_s": speed.round() })).collect::<Vec<_>>(),
+        "measured": groups(measured),
+        "second_opinion": { "what": "one key over and over", "servers": opinions },
         "memory": measured.memory.json(),
         "full": measured.full.as_ref().map(super::full::Full::json),
         "targets_are_about_recipients": TARGETS_RECIPIENTS,
@@ -75,10 +75,26 @@ pub(super) fn json(arguments: &CompareArguments, measured: &Measured, targets: &
     })
 }
 
+/// Who was asked the same, side by side.
+fn groups(measured: &Measured) -> Vec<Value> {
+    let series = &measured.results.series;
+    let asked_alike = |manner: &Manner| {
+        let alike = series.iter().filter(|series| (series.what.shape, series.what.form) == (manner.shape, manner.form));
+        json!({
+            "what": manner.name(),
+            "connections": manner.connections,
+            "depth": manner.depth,
+            "lookups_per_request": if manner.shape == Shape::Batch { manner.lines } else { 1 },
+            "servers": alike.map(|series| of_series(measured, series)).collect::<Vec<_>>(),
+        })
+    };
+    measured.manners.iter().map(asked_alike).collect()
+}
+
 fn of_series(measured: &Measured, series: &Series) -> Value {
     let counts = measured.results.counts(series);
     json!({
-        "what": series.name,
+        "name": series.name,
         "who": match series.what.who {
             Who::Appliance => "appliance",
             Who::Floor => "floor",
