@@ -6,6 +6,14 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shikaku::domain::day::Day;
 
+use crate::compare::CompareArguments;
+use crate::deltas::DeltasArguments;
+use crate::growth::GrowthArguments;
+use crate::index::IndexArguments;
+use crate::restart::RestartArguments;
+use crate::saturate::SaturateArguments;
+use crate::threshold::ThresholdArguments;
+
 /// Asks a shikaku server many questions, checks every answer, and measures. Loopback only.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest")]
@@ -24,6 +32,18 @@ pub(crate) enum Mode {
     Batch(BatchArguments),
     /// The same requests to a bare server that looks nothing up
     Floor(FloorArguments),
+    /// From kill -9 to ready, with answers checked after every start
+    Restart(RestartArguments),
+    /// Look-ups at a fixed rate while rows stream in
+    Deltas(DeltasArguments),
+    /// The highest rate of single look-ups, sent when due whatever the server does, that still meets a stated p99
+    Saturate(SaturateArguments),
+    /// What more recipients cost: processor, memory, disk, time to import
+    Growth(GrowthArguments),
+    /// The appliance beside its floors, Redis, memcached and PostgreSQL with the same keys, and the targets
+    Compare(CompareArguments),
+    /// The index in process: nanoseconds a look-up, without the network
+    Index(IndexArguments),
     /// Everything, each beside its floor, on a server started for it
     RunAll(RunAllArguments),
     /// The bare server itself
@@ -78,6 +98,21 @@ pub(crate) struct PopulationArguments {
     pub(crate) uniform: bool,
 }
 
+impl PopulationArguments {
+    /// For a report: without it nobody can ask the same questions again.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "recipients": self.recipients,
+            "seed": self.seed,
+            "as_of": self.as_of.to_string(),
+            "questions": self.questions,
+            "question_seed": self.question_seed,
+            "institution_named": !self.no_institution,
+            "keys": "uniform",
+        })
+    }
+}
+
 /// The clock.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ClockArguments {
@@ -102,6 +137,8 @@ pub(crate) struct TargetArguments {
     pub(crate) population: PopulationArguments,
     #[command(flatten)]
     pub(crate) clock: ClockArguments,
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArguments,
     /// How answers are asked for
     #[arg(long, value_enum, default_value_t = Form::Compact)]
     pub(crate) form: Form,
@@ -162,6 +199,8 @@ pub(crate) struct FloorArguments {
     /// when compact, 607 for JSON]
     #[arg(long)]
     pub(crate) answer_bytes: Option<usize>,
+    #[command(flatten)]
+    pub(crate) thresholds: ThresholdArguments,
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -184,6 +223,9 @@ pub(crate) struct RunAllArguments {
     /// How long loading may take
     #[arg(long, default_value_t = 120)]
     pub(crate) ready_within_s: u64,
+    /// Report figures though the client was busy all the time, so that the server might do more
+    #[arg(long)]
+    pub(crate) allow_saturated_client: bool,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -201,6 +243,7 @@ pub(crate) struct FloorServerArguments {
     pub(crate) answer_bytes: usize,
 }
 
-fn day(text: &str) -> Result<Day, String> {
+/// Reads a day from the command line.
+pub(crate) fn day(text: &str) -> Result<Day, String> {
     Day::parse(text.as_bytes()).map_err(|error| format!("{error}; write YYYY-MM-DD"))
 }

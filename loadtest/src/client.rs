@@ -7,11 +7,9 @@ use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
 
 use crate::arguments::ClockArguments;
-use crate::check::Checker;
 use crate::error::LoadError;
 use crate::measure::cpu::{process_cpu, thread_cpu};
-use crate::plan::Plan;
-use crate::wire::{Connection, HeadReader, Received};
+use crate::wire::{Connection, Judge, Received, Script};
 
 /// How long answers may be waited for when nothing more is asked.
 const DRAIN_S: u64 = 10;
@@ -44,7 +42,7 @@ pub(crate) struct Measured {
 
 /// Asks for as long as the clock says, waits for what is under way, and fails if an answer is missing. Whether the answers were right
 /// is for the checker to say.
-pub(crate) fn drive(plan: &Plan, load: &Load, checker: &mut Checker<'_>) -> Result<Measured, LoadError> {
+pub(crate) fn drive<S: Script>(plan: &S, load: &Load, checker: &mut impl Judge) -> Result<Measured, LoadError> {
     let mut drive = Drive::connect(plan, load)?;
     drive.run(checker, load.clock.warm_up_ms)?;
     let measured = drive.measure(checker, load)?;
@@ -52,20 +50,20 @@ pub(crate) fn drive(plan: &Plan, load: &Load, checker: &mut Checker<'_>) -> Resu
     Ok(measured)
 }
 
-struct Drive<'p> {
-    plan: &'p Plan,
+struct Drive<'p, S: Script> {
+    plan: &'p S,
     poll: Poll,
     events: Events,
     connections: Vec<Connection>,
-    heads: HeadReader,
+    heads: S::Framing,
     depth: usize,
     asking: bool,
     received: Received,
     latencies_ns: Option<Histogram<u64>>,
 }
 
-impl<'p> Drive<'p> {
-    fn connect(plan: &'p Plan, load: &Load) -> Result<Drive<'p>, LoadError> {
+impl<'p, S: Script> Drive<'p, S> {
+    fn connect(plan: &'p S, load: &Load) -> Result<Drive<'p, S>, LoadError> {
         if !load.address.ip().is_loopback() {
             return Err(LoadError::Usage("only a server on loopback may be loaded".to_owned()));
         }
@@ -73,7 +71,8 @@ impl<'p> Drive<'p> {
         let count = usize::from(load.connections);
         let mut connections = Vec::with_capacity(count);
         for nth in 0..count {
-            let mut connection = Connection::open(load.address, nth * plan.requests.len() / count)?;
+            let mut connection =
+                Connection::open_and(load.address, nth * plan.requests().len() / count, |stream| plan.greet(stream))?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut connection.stream, Token(nth), interest).map_err(LoadError::io("epoll"))?;
             connections.push(connection);
@@ -83,7 +82,7 @@ impl<'p> Drive<'p> {
             poll,
             events: Events::with_capacity(count),
             connections,
-            heads: HeadReader::new(),
+            heads: plan.framing(),
             depth: usize::from(load.depth),
             asking: true,
             received: Received::default(),
@@ -92,7 +91,7 @@ impl<'p> Drive<'p> {
     }
 
     /// Asks and checks for a while.
-    fn run(&mut self, checker: &mut Checker<'_>, duration_ms: u64) -> Result<(), LoadError> {
+    fn run(&mut self, checker: &mut impl Judge, duration_ms: u64) -> Result<(), LoadError> {
         let until = Instant::now() + Duration::from_millis(duration_ms);
         let now = Instant::now();
         for connection in &mut self.connections {
@@ -104,7 +103,7 @@ impl<'p> Drive<'p> {
         Ok(())
     }
 
-    fn measure(&mut self, checker: &mut Checker<'_>, load: &Load) -> Result<Measured, LoadError> {
+    fn measure(&mut self, checker: &mut impl Judge, load: &Load) -> Result<Measured, LoadError> {
         let server_cpu = || load.server_pid.map(process_cpu).transpose();
         self.received = Received::default();
         if self.depth == 1 {
@@ -114,7 +113,7 @@ impl<'p> Drive<'p> {
         self.run(checker, load.clock.seconds * 1_000)?;
         let (elapsed, server_after, client_after) = (began.elapsed(), server_cpu()?, thread_cpu());
         Ok(Measured {
-            lookups: self.received.answers * self.plan.lookups_per_request as u64,
+            lookups: self.received.answers * self.plan.lookups_per_request() as u64,
             requests: self.received.answers,
             body_bytes: self.received.body_bytes,
             elapsed,
@@ -125,7 +124,7 @@ impl<'p> Drive<'p> {
     }
 
     /// Asks nothing more and waits for what is under way.
-    fn drain(&mut self, checker: &mut Checker<'_>) -> Result<(), LoadError> {
+    fn drain(&mut self, checker: &mut impl Judge) -> Result<(), LoadError> {
         self.asking = false;
         let until = Instant::now() + Duration::from_secs(DRAIN_S);
         loop {
@@ -142,7 +141,7 @@ impl<'p> Drive<'p> {
     }
 
     /// Waits for something to come, reads and checks it, and asks again.
-    fn turn(&mut self, checker: &mut Checker<'_>, at_most: Duration) -> Result<(), LoadError> {
+    fn turn(&mut self, checker: &mut impl Judge, at_most: Duration) -> Result<(), LoadError> {
         match self.poll.poll(&mut self.events, Some(at_most)) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => return Ok(()),
             polled => polled.map_err(LoadError::io("epoll"))?,
@@ -150,7 +149,7 @@ impl<'p> Drive<'p> {
         for event in &self.events {
             let Some(connection) = self.connections.get_mut(event.token().0) else { continue };
             if event.is_readable() {
-                let received = connection.receive(&self.heads, checker, self.plan.requests.len())?;
+                let received = connection.receive(&self.heads, checker, self.plan.requests().len())?;
                 self.received.answers += received.answers;
                 self.received.body_bytes += received.body_bytes;
                 if received.answers > 0 && (self.asking || self.latencies_ns.is_some()) {

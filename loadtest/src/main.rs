@@ -15,14 +15,24 @@ mod arguments;
 mod check;
 mod client;
 mod compare;
+mod deltas;
 mod error;
+mod growth;
+mod index;
 mod measure;
+mod paced;
+mod peers;
 mod plan;
 mod report;
+mod restart;
+mod saturate;
 mod server;
 mod slices;
+mod targets;
+mod threshold;
 mod trial;
 mod wire;
+mod work;
 
 use std::process::ExitCode;
 
@@ -39,6 +49,12 @@ fn main() -> ExitCode {
         Mode::Single(arguments) => trial::single(&arguments),
         Mode::Batch(arguments) => trial::batch(&arguments),
         Mode::Floor(arguments) => trial::floor(&arguments),
+        Mode::Restart(arguments) => restart::run(&arguments),
+        Mode::Saturate(arguments) => saturate::run(&arguments),
+        Mode::Deltas(arguments) => deltas::run(&arguments),
+        Mode::Growth(arguments) => growth::run(&arguments),
+        Mode::Compare(arguments) => compare::run(&arguments),
+        Mode::Index(arguments) => index::run(&arguments),
         Mode::RunAll(arguments) => compare::run_all(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };

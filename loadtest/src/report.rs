@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::Measured;
 
-/// Above this part of its core the client may be what limits the figure.
+/// From this part of its core on, the client may be what limits the figure.
 const CLIENT_SATURATED: f64 = 0.95;
 
 /// Prints a result line.
@@ -87,8 +87,14 @@ impl Figures {
         lines
     }
 
+    /// Bytes of an answer, for a floor of the same length.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of answer lengths")]
+    pub(crate) fn answer_bytes_rounded(&self) -> usize {
+        self.answer_bytes.round() as usize
+    }
+
     pub(crate) fn client_is_saturated(&self) -> bool {
-        self.client_busy > CLIENT_SATURATED
+        self.client_busy >= CLIENT_SATURATED
     }
 }
 
@@ -97,6 +103,13 @@ pub(crate) fn median(mut runs: Vec<Figures>) -> Option<Figures> {
     runs.sort_by(|one, other| one.lookups_per_s.total_cmp(&other.lookups_per_s));
     let middle = runs.len() / 2;
     runs.into_iter().nth(middle)
+}
+
+/// The median; the greater of the two in the middle where there are two.
+pub(crate) fn middle(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 /// `1,234,567`.
@@ -119,6 +132,13 @@ fn tenths_of_percent(part: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_middle_is_found_whatever_the_order() {
+        assert_eq!(middle([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(middle([4.0, 1.0, 2.0, 3.0]), Some(3.0));
+        assert_eq!(middle([]), None);
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use serde_json::{Value, json};
 use shikaku::domain::day::Day;
 use shikaku::population::workload::Asker;
 
@@ -21,6 +22,8 @@ use crate::server::status;
 
 /// A JSON answer's bytes where nobody measured them.
 const JSON_ANSWER_BYTES: usize = 607;
+/// How long answers are looked at where only their being right is of interest.
+const CHECK_MS: u64 = 300;
 
 /// How the requests are made and how many are under way.
 #[derive(Clone, Copy, Debug)]
@@ -83,9 +86,13 @@ pub(crate) fn floor(arguments: &FloorArguments) -> Result<(), LoadError> {
     let manner = Manner { connections, depth, lines: arguments.lines, ..usual };
     let plan = prepare(&arguments.population, None, manner)?;
     let answer_bytes = arguments.answer_bytes.unwrap_or_else(|| answer_bytes(&plan));
+    let request_bytes = plan.request_bytes_mean();
     let figures = measure_floor(&for_floor(plan, answer_bytes), manner, arguments.clock)?;
-    print(&format!("floor of {}", manner.name()), &figures, arguments.json);
-    Ok(())
+    let name = format!("floor of {}", manner.name());
+    arguments.thresholds.trust(&name, &figures)?;
+    let report = Report { name: &name, manner, population: &arguments.population, request_bytes };
+    report.print(&figures, None, arguments.json);
+    arguments.thresholds.judge(&figures, None)
 }
 
 /// Prepares the requests.
@@ -110,11 +117,27 @@ pub(crate) fn measure(
 ) -> Result<Figures, LoadError> {
     let mut checker = Checker::new(plan);
     let driven = drive(plan, &manner.load(address, clock, server_pid), &mut checker);
+    all_right(&checker)?;
+    Ok(Figures::of(&driven?))
+}
+
+/// Asks and checks for a moment; says how many answers were looked at.
+pub(crate) fn check_some(plan: &Plan, address: SocketAddr) -> Result<u64, LoadError> {
+    let mut checker = Checker::new(plan);
+    let clock = ClockArguments { seconds: 0, warm_up_ms: CHECK_MS };
+    let driven = drive(plan, &Load { address, connections: 4, depth: 16, clock, server_pid: None }, &mut checker);
+    all_right(&checker)?;
+    driven?;
+    Ok(checker.checked())
+}
+
+/// Fails if an answer was wrong, and prints which kinds were.
+pub(crate) fn all_right(checker: &Checker<'_>) -> Result<(), LoadError> {
     if checker.wrong() > 0 {
         checker.complaints().iter().for_each(|line| complain(line));
         return Err(LoadError::WrongAnswers { wrong: checker.wrong(), checked: checker.checked() });
     }
-    Ok(Figures::of(&driven?))
+    Ok(())
 }
 
 /// A plan with the floor's answer in place of the right ones.
@@ -130,10 +153,21 @@ pub(crate) fn for_floor(plan: Plan, answer_bytes: usize) -> FloorPlan {
     FloorPlan { plan: answer.for_requests_of(plan), body }
 }
 
+impl FloorPlan {
+    /// What is asked of the floor.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Starts a floor that gives the answer.
+    pub(crate) fn start(&self, manner: Manner) -> Result<Floor, LoadError> {
+        Floor::start(header(manner.form, self.plan.lookups_per_request), self.body.as_bytes())
+    }
+}
+
 /// Starts a floor, measures it and ends it.
 pub(crate) fn measure_floor(floor: &FloorPlan, manner: Manner, clock: ClockArguments) -> Result<Figures, LoadError> {
-    let header = header(manner.form, floor.plan.lookups_per_request);
-    let server = Floor::start(header, floor.body.as_bytes())?;
+    let server = floor.start(manner)?;
     measure(&floor.plan, manner, server.address, clock, Some(server.pid()))
 }
 
@@ -151,16 +185,53 @@ fn report(target: &TargetArguments, manner: Manner) -> Result<(), LoadError> {
     }
     let horizon = status(target.url)?.horizon;
     let plan = prepare(&target.population, Some(horizon), manner)?;
+    let request_bytes = plan.request_bytes_mean();
     let figures = measure(&plan, manner, target.url, target.clock, target.server_pid)?;
-    print(&manner.name(), &figures, target.json);
-    Ok(())
+    target.thresholds.trust(&manner.name(), &figures)?;
+    let ratio = target.thresholds.floor_ratio_at_least.map(|_| floor_ratio(target, plan, manner, &figures)).transpose()?;
+    let report = Report { name: &manner.name(), manner, population: &target.population, request_bytes };
+    report.print(&figures, ratio, target.json);
+    target.thresholds.judge(&figures, ratio)
 }
 
-fn print(name: &str, figures: &Figures, json: bool) {
-    if json {
-        say(&serde_json::json!({ "what": name, "figures": figures.json(), "environment": fingerprint() }).to_string());
-    } else {
-        say(name);
+/// Measures the floor right after a run, and says what part of it was reached.
+fn floor_ratio(target: &TargetArguments, plan: Plan, manner: Manner, figures: &Figures) -> Result<f64, LoadError> {
+    let floor = measure_floor(&for_floor(plan, figures.answer_bytes_rounded()), manner, target.clock)?;
+    target.thresholds.trust(&format!("floor of {}", manner.name()), &floor)?;
+    Ok(figures.lookups_per_s / floor.lookups_per_s)
+}
+
+/// What was measured, for whoever wants to measure it again.
+struct Report<'r> {
+    name: &'r str,
+    manner: Manner,
+    population: &'r PopulationArguments,
+    request_bytes: f64,
+}
+
+impl Report<'_> {
+    fn print(&self, figures: &Figures, floor_ratio: Option<f64>, json: bool) {
+        if json {
+            return say(&self.json(figures, floor_ratio).to_string());
+        }
+        say(self.name);
         figures.lines().iter().for_each(|line| say(&format!("  {line}")));
+        if let Some(ratio) = floor_ratio {
+            say(&format!("  {ratio:.2} of the floor"));
+        }
+    }
+
+    fn json(&self, figures: &Figures, floor_ratio: Option<f64>) -> Value {
+        json!({
+            "what": self.name,
+            "figures": figures.json(),
+            "floor_ratio": floor_ratio,
+            "connections": self.manner.connections,
+            "depth": self.manner.depth,
+            "lookups_per_request": if self.manner.shape == Shape::Batch { self.manner.lines } else { 1 },
+            "request_bytes": self.request_bytes.round(),
+            "population": self.population.json(),
+            "environment": fingerprint(),
+        })
     }
 }

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 fn floor(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args(["floor", "--recipients", "1000", "--questions", "3000", "--seconds", "1", "--warm-up-ms", "50", "--json"]);
+    // What is tested is that everything is answered and counted; how busy the machine is must not matter.
+    command.arg("--allow-saturated-client");
     command.args(arguments).output().unwrap()
 }
 
@@ -23,6 +25,16 @@ fn requests_of_every_shape_are_answered_and_counted() {
         assert!(figures["server_cpu_ns_per_lookup"].is_number());
         assert_eq!(figures["latency_us"].is_object(), mode != "pipeline");
     }
+}
+
+#[test]
+fn a_threshold_that_cannot_be_reached_fails_the_run_and_says_by_how_much() {
+    let output = floor(&["--mode", "single", "--at-least", "1000000000000", "--p99-us-at-most", "60000000"]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("wanted at least 1,000,000,000,000"), "{complaint}");
+    assert!(!complaint.contains("p99"), "{complaint}");
+    assert!(!output.stdout.is_empty(), "what was measured is said all the same");
 }
 
 #[test]

@@ -126,6 +126,11 @@ impl Reader {
         self.view.load()
     }
 
+    /// The index alone, for measuring it without the decision.
+    pub fn index(&self) -> &IndexReader {
+        &self.index
+    }
+
     /// The age from which data are too old, seconds.
     pub fn data_age_max_s(&self) -> Option<u64> {
         self.data_age_max_s

@@ -6,6 +6,7 @@ mod tally;
 
 use crate::arguments::Form;
 use crate::plan::Plan;
+use crate::wire::Judge;
 
 use tally::Tally;
 
@@ -19,6 +20,12 @@ pub(crate) struct Checker<'p> {
     quick: json::Quick,
     checked: u64,
     tally: Tally,
+}
+
+impl Judge for Checker<'_> {
+    fn check(&mut self, request: usize, status: u16, body: &[u8]) {
+        Checker::check(self, request, status, body);
+    }
 }
 
 impl<'p> Checker<'p> {

@@ -1,4 +1,5 @@
-//! What is measured besides time: processors, and what machine this is.
+//! What is measured besides time: processors, memory, disks, and what machine this is.
 
 pub(crate) mod cpu;
 pub(crate) mod environment;
+pub(crate) mod memory;

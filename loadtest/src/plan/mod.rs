@@ -7,13 +7,14 @@ mod single;
 use std::ops::Range;
 
 use shikaku::domain::day::Day;
+use shikaku::population::Population;
 use shikaku::population::question::{Asked, Kind};
 use shikaku::population::workload::{Asker, Workload};
-use shikaku::population::{Population, PopulationError};
 
 use crate::arguments::{Form, PopulationArguments};
 use crate::error::LoadError;
 use crate::slices::Slices;
+use crate::wire::{HeadReader, Script};
 
 pub(crate) use batch::batches;
 pub(crate) use single::singles;
@@ -44,6 +45,19 @@ impl Plan {
             form,
             workload,
         }
+    }
+
+    /// The requests of one look-up each that are to be kept, in their order.
+    pub(crate) fn retaining(self, keep: &[bool]) -> Plan {
+        debug_assert!(self.lookups_per_request == 1, "a batch cannot lose some of its lines");
+        let mut kept = Plan::empty(self.workload, self.form, self.lookups_per_request);
+        for (nth, _) in keep.iter().enumerate().filter(|(_, keep)| **keep) {
+            kept.requests.push(self.requests.slice(nth));
+            kept.expected.push(self.expected.slice(nth));
+            kept.days.extend(self.days.get(nth));
+            kept.numbers.extend(self.numbers.get(nth));
+        }
+        kept
     }
 
     /// The look-ups of a request.
@@ -79,9 +93,25 @@ impl Plan {
     }
 }
 
+impl Script for Plan {
+    type Framing = HeadReader;
+
+    fn requests(&self) -> &Slices {
+        &self.requests
+    }
+
+    fn lookups_per_request(&self) -> usize {
+        self.lookups_per_request
+    }
+
+    fn framing(&self) -> HeadReader {
+        HeadReader::new()
+    }
+}
+
 /// The questions about a population; a registry's own horizon takes the place of the population's.
 pub(crate) fn workload(arguments: &PopulationArguments, horizon: Option<Day>, asker: Asker) -> Result<Workload, LoadError> {
-    let made = population(arguments).map_err(|error| LoadError::Usage(error.to_string()))?;
+    let made = population(arguments)?;
     let made = match horizon {
         Some(horizon) => made.with_horizon(horizon),
         None => made,
@@ -91,12 +121,14 @@ pub(crate) fn workload(arguments: &PopulationArguments, horizon: Option<Day>, as
 
 /// The institution that asks in batches.
 pub(crate) fn batch_institution(arguments: &PopulationArguments) -> Result<String, LoadError> {
-    let made = population(arguments).map_err(|error| LoadError::Usage(error.to_string()))?;
+    let made = population(arguments)?;
     Ok(made.institution(13, 0).as_str().to_owned())
 }
 
-fn population(arguments: &PopulationArguments) -> Result<Population, PopulationError> {
-    Population::new(arguments.seed, arguments.recipients, arguments.as_of)
+/// The population that the arguments name.
+pub(crate) fn population(arguments: &PopulationArguments) -> Result<Population, LoadError> {
+    let made = Population::new(arguments.seed, arguments.recipients, arguments.as_of);
+    made.map_err(|error| LoadError::Usage(error.to_string()))
 }
 
 /// The parameters after `?`.
@@ -122,7 +154,8 @@ fn request(target: &str, content_type: &str, accept: &str, body: &[u8]) -> Vec<u
     bytes
 }
 
+/// A mean; of nothing, zero.
 #[expect(clippy::cast_precision_loss, reason = "a mean to be printed")]
-fn mean(total: usize, count: usize) -> f64 {
+pub(crate) fn mean(total: usize, count: usize) -> f64 {
     if count == 0 { 0.0 } else { total as f64 / count as f64 }
 }

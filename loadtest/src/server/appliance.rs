@@ -42,6 +42,13 @@ impl Appliance {
         Ok(Appliance { child, address, ready_after: began.elapsed() })
     }
 
+    /// Ends it as a power cut would, and takes note of its end.
+    pub(crate) fn kill(mut self) -> Result<(), LoadError> {
+        let process = &mut self.child.child;
+        process.kill().and_then(|()| process.wait()).map_err(LoadError::io("killing the appliance"))?;
+        Ok(())
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.child.id()
     }

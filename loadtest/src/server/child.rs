@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Told to end when dropped, and killed if it does not.
-pub(super) struct Ended {
-    pub(super) child: Child,
-    pub(super) within: Duration,
+pub(crate) struct Ended {
+    pub(crate) child: Child,
+    pub(crate) within: Duration,
 }
 
 impl Ended {
     /// Whether it has ended by itself.
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         !matches!(self.child.try_wait(), Ok(None))
     }
 }

@@ -46,3 +46,10 @@ fn page(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let status = head.get(9..12).and_then(|digits| digits.parse().ok()).unwrap_or(0);
     Ok((status, body.to_owned()))
 }
+
+/// Bytes of all dossiers in memory, as the appliance counts them.
+pub(crate) fn dossier_bytes(address: SocketAddr) -> Result<u64, LoadError> {
+    let (_, body) = page(address, "/v1/status").map_err(LoadError::io("asking for /v1/status"))?;
+    let found = serde_json::from_str::<Value>(&body).ok().and_then(|status| status.get("memory")?.get("dossier_bytes")?.as_u64());
+    found.ok_or_else(|| LoadError::Server(format!("{address} does not say the bytes of its dossiers")))
+}

@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use super::HeadReader;
 use super::inbox::Inbox;
-use crate::check::Checker;
+use super::{Framing, Judge, Script};
 use crate::error::LoadError;
-use crate::plan::Plan;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,8 +37,18 @@ pub(crate) struct Received {
 impl Connection {
     /// Connects; its first request will be number `first`.
     pub(crate) fn open(address: SocketAddr, first: usize) -> Result<Connection, LoadError> {
-        let stream = std::net::TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(LoadError::io("connecting"))?;
+        Connection::open_and(address, first, |_| Ok(()))
+    }
+
+    /// Connects, and says what the server wants to hear before the first request.
+    pub(crate) fn open_and(
+        address: SocketAddr,
+        first: usize,
+        greet: impl FnOnce(&mut std::net::TcpStream) -> Result<(), LoadError>,
+    ) -> Result<Connection, LoadError> {
+        let mut stream = std::net::TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).map_err(LoadError::io("connecting"))?;
         stream.set_nodelay(true).map_err(LoadError::io("TCP_NODELAY"))?;
+        greet(&mut stream)?;
         stream.set_nonblocking(true).map_err(LoadError::io("a socket that does not block"))?;
         Ok(Connection {
             stream: TcpStream::from_std(stream),
@@ -65,21 +73,22 @@ impl Connection {
     }
 
     /// Asks until `depth` requests are under way.
-    pub(crate) fn ask(&mut self, plan: &Plan, depth: usize, now: Instant) -> Result<(), LoadError> {
+    pub(crate) fn ask(&mut self, script: &impl Script, depth: usize, now: Instant) -> Result<(), LoadError> {
         let more = depth.saturating_sub(self.under_way);
         if more > 0 {
             self.asked_at = now;
             self.under_way += more;
             self.unwritten += more;
         }
-        self.write(plan)
+        self.write(script)
     }
 
     /// Writes what was asked and could not be written before.
-    pub(crate) fn write(&mut self, plan: &Plan) -> Result<(), LoadError> {
+    pub(crate) fn write(&mut self, script: &impl Script) -> Result<(), LoadError> {
+        let requests = script.requests();
         while self.unwritten > 0 {
-            let end = plan.requests.len().min(self.next + self.unwritten);
-            let run = plan.requests.run(self.next..end);
+            let end = requests.len().min(self.next + self.unwritten);
+            let run = requests.run(self.next..end);
             match self.stream.write(run.get(self.next_bytes_written..).unwrap_or_default()) {
                 Ok(0) => return Err(LoadError::Closed),
                 Ok(count) => self.next_bytes_written += count,
@@ -89,7 +98,7 @@ impl Connection {
             }
             if self.next_bytes_written == run.len() {
                 self.unwritten -= end - self.next;
-                self.next = end % plan.requests.len();
+                self.next = end % requests.len();
                 self.next_bytes_written = 0;
             }
         }
@@ -99,8 +108,8 @@ impl Connection {
     /// Reads and checks all that has come.
     pub(crate) fn receive(
         &mut self,
-        heads: &HeadReader,
-        checker: &mut Checker<'_>,
+        heads: &impl Framing,
+        checker: &mut impl Judge,
         requests: usize,
     ) -> Result<Received, LoadError> {
         let mut received = Received::default();

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::HeadReader;
+use super::Framing;
 use crate::error::LoadError;
 
 const BYTES_FIRST: usize = 128 * 1024;
@@ -32,7 +32,7 @@ impl Inbox {
     }
 
     /// Takes out the next whole answer: its status, and its body for `read`.
-    pub(crate) fn take<T>(&mut self, heads: &HeadReader, read: impl FnOnce(u16, &[u8]) -> T) -> Result<Option<T>, LoadError> {
+    pub(crate) fn take<T>(&mut self, heads: &impl Framing, read: impl FnOnce(u16, &[u8]) -> T) -> Result<Option<T>, LoadError> {
         let held = self.bytes.get(self.start..self.end).unwrap_or_default();
         let Some(head) = heads.read(held)? else { return Ok(None) };
         let answer_bytes = head.head_bytes + head.body_bytes;
@@ -61,12 +61,17 @@ impl Inbox {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
+        // An answer without a head does not say beforehand how long it will be.
+        if self.bytes.len() - self.end < ROOM_BYTES_MIN {
+            self.bytes.resize(self.bytes.len() * 2, 0);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::HeadReader;
 
     /// Gives its bytes in packets of a length.
     struct Packets<'b>(&'b [u8], usize);

@@ -10,6 +10,7 @@ use crate::measure::environment::fingerprint;
 use crate::report::{Figures, complain, median, say, thousands};
 use crate::server::appliance::Appliance;
 use crate::server::status;
+use crate::threshold::ThresholdArguments;
 use crate::trial::{Manner, for_floor, measure, measure_floor, prepare};
 
 const MANNERS: [(Shape, Form); 5] = [
@@ -33,11 +34,16 @@ struct Row {
 pub(crate) fn run_all(arguments: &RunAllArguments) -> Result<(), LoadError> {
     let ready_within = Duration::from_secs(arguments.ready_within_s);
     let appliance = Appliance::start(&arguments.binary, &arguments.data, ready_within)?;
+    let thresholds =
+        ThresholdArguments { allow_saturated_client: arguments.allow_saturated_client, ..ThresholdArguments::default() };
     let mut rows = Vec::new();
     for (shape, form) in MANNERS {
         let manner = Manner::usual(shape, form);
         complain(&format!("measuring {} …", manner.name()));
-        rows.push(row(arguments, &appliance, manner)?);
+        let row = row(arguments, &appliance, manner)?;
+        thresholds.trust(&manner.name(), &row.served)?;
+        thresholds.trust(&format!("floor of {}", manner.name()), &row.floor)?;
+        rows.push(row);
     }
     if arguments.json {
         say(&json_of(arguments, &appliance, &rows)?.to_string());
@@ -53,9 +59,7 @@ fn row(arguments: &RunAllArguments, appliance: &Appliance, manner: Manner) -> Re
     let request_bytes = plan.request_bytes_mean();
     let serve = || measure(&plan, manner, appliance.address, arguments.clock, Some(appliance.pid()));
     let first = serve()?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of answer lengths")]
-    let answer_bytes = first.answer_bytes.round() as usize;
-    let floor = for_floor(prepare(&arguments.population, Some(horizon), manner)?, answer_bytes);
+    let floor = for_floor(prepare(&arguments.population, Some(horizon), manner)?, first.answer_bytes_rounded());
     let (mut served, mut floors, mut ratios) = (vec![first], Vec::new(), Vec::new());
     loop {
         floors.push(measure_floor(&floor, manner, arguments.clock)?);
@@ -107,7 +111,6 @@ fn busy(figures: &Figures) -> String {
 }
 
 fn json_of(arguments: &RunAllArguments, appliance: &Appliance, rows: &[Row]) -> Result<Value, LoadError> {
-    let population = &arguments.population;
     let rows: Vec<Value> = rows
         .iter()
         .map(|row| {
@@ -124,15 +127,8 @@ fn json_of(arguments: &RunAllArguments, appliance: &Appliance, rows: &[Row]) -> 
         .collect();
     Ok(json!({
         "environment": fingerprint(),
-        "population": {
-            "recipients": population.recipients,
-            "seed": population.seed,
-            "as_of": population.as_of.to_string(),
-            "questions": population.questions,
-            "question_seed": population.question_seed,
-            "keys": "uniform",
-            "registered": status(appliance.address)?.recipients,
-        },
+        "population": arguments.population.json(),
+        "registered": status(appliance.address)?.recipients,
         "seconds": arguments.clock.seconds,
         "runs": arguments.runs,
         "ready_after_ms": u64::try_from(appliance.ready_after.as_millis()).unwrap_or(u64::MAX),
