@@ -111,3 +111,15 @@ pub const BATCH_ANSWER_BYTES_MAX: usize = 8 << 20;
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(BATCH_BYTES_MAX <= LISTENER_BODY_BYTES_MAX);
+
+/// The pause between two checks of the log's older segments. Each check reads them all: without a pause the disk would never rest.
+pub const SCRUB_PAUSE_S_MIN: u64 = 1;
+
+/// A longer pause is no check any more.
+pub const SCRUB_PAUSE_S_MAX: u64 = 366 * 24 * 3600;
+
+/// The pause when the configuration does not say.
+pub const SCRUB_PAUSE_S_DEFAULT: u64 = 3600;
+
+const _: () = assert!(SCRUB_PAUSE_S_MIN > 0 && SCRUB_PAUSE_S_MIN <= SCRUB_PAUSE_S_DEFAULT);
+const _: () = assert!(SCRUB_PAUSE_S_DEFAULT <= SCRUB_PAUSE_S_MAX);
