@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::examine::{Examination, examine};
 use super::gates::Gate;
-use super::register::{Register, RegisterError, Standing};
-use super::{ChunkReader, Columns, IngestError, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser};
-use crate::record::RecordError;
+use super::import_error::ImportError;
+use super::progress::Progress;
+use super::register::{Register, Standing};
+use super::{ChunkReader, Columns, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser};
 use crate::record::payload::{Changes, FeedPhase, FeedRecord};
 use crate::record::row::Row;
 use crate::registry::{Counts, Outcome};
@@ -27,21 +28,6 @@ pub struct ImportOptions {
     pub accepted_by: Option<String>,
     /// Threads that parse.
     pub workers: NonZeroUsize,
-}
-
-/// How far an import is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// The second pass.
-    pub applying: bool,
-    /// Bytes of the file done in this pass.
-    pub bytes_done: u64,
-    /// Bytes of the file.
-    pub bytes_total: u64,
-    /// The last line done.
-    pub line: u64,
-    /// While applying: every row up to `line` is durable, with this sequence.
-    pub sequence: Option<u64>,
 }
 
 /// What became of a file.
@@ -72,29 +58,6 @@ pub enum Ending {
     DryRun,
     /// Held by a gate; nothing was applied.
     Held,
-}
-
-/// Why an import failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// The file.
-    #[error(transparent)]
-    File(#[from] IngestError),
-    /// The registry.
-    #[error(transparent)]
-    Register(#[from] RegisterError),
-    /// The files of rejected rows.
-    #[error("rejected rows cannot be written: {0}")]
-    Rejects(std::io::Error),
-    /// Somebody wrote to the file between the two passes.
-    #[error("the file changed while it was imported; what is durable stands, import it again")]
-    Changed,
-    /// More lines than can be counted.
-    #[error("more than 4,294,967,295 lines; split the file")]
-    TooManyLines,
-    /// A row that cannot be archived.
-    #[error(transparent)]
-    Record(#[from] RecordError),
 }
 
 /// Imports one file.
