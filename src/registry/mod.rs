@@ -5,8 +5,10 @@
 //! `recovery`, and says what it found.
 
 mod base;
+mod counts;
 pub mod ledger;
 mod load;
+mod lock;
 pub mod lookup;
 mod open;
 mod plan;
@@ -33,12 +35,14 @@ use crate::log::{LogError, StreamId};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
-pub use open::{DirectoryLock, OpenOptions};
+pub use counts::{Applied, Counts};
+pub use lock::DirectoryLock;
+pub use open::OpenOptions;
 pub use plan::Outcome;
 pub use tally::{Fill, fill_key};
 pub use troubles::{Trouble, Troubles};
 pub use view::View;
-pub use writer::{Applied, Counts, Figures};
+pub use writer::Figures;
 
 /// How far back an answer reaches, months, counted to the first of a month.
 pub const RETENTION_MONTHS: i64 = 24;
