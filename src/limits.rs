@@ -123,3 +123,9 @@ pub const SCRUB_PAUSE_S_DEFAULT: u64 = 3600;
 
 const _: () = assert!(SCRUB_PAUSE_S_MIN > 0 && SCRUB_PAUSE_S_MIN <= SCRUB_PAUSE_S_DEFAULT);
 const _: () = assert!(SCRUB_PAUSE_S_DEFAULT <= SCRUB_PAUSE_S_MAX);
+
+/// Files whose records memory holds, about 250 bytes each: years of an ordinary register's. The older half is then left to the store's
+/// ledger, which is asked about any file that memory does not know.
+pub const FILES_REMEMBERED_MAX: usize = 8192;
+
+const _: () = assert!(FILES_REMEMBERED_MAX >= 2);

@@ -11,7 +11,7 @@ use super::register::{Register, Standing};
 use super::{ChunkReader, Columns, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser};
 use crate::record::payload::{Changes, FeedPhase, FeedRecord};
 use crate::record::row::Row;
-use crate::registry::{Counts, Outcome};
+use crate::registry::{Counts, KnownFile, Outcome};
 
 /// How a file is imported.
 #[derive(Clone, Debug)]
@@ -81,13 +81,12 @@ pub fn import(
         rejects: RejectSummary::default(),
         overridden: Vec::new(),
     };
-    if known.is_older {
-        report.examination.gates.insert(0, Gate::OlderFile);
-    }
-    let is_repeat = known.completed_without_rejects && !known.is_older;
-    if is_repeat {
+    match known {
+        KnownFile::New | KnownFile::Begun => {}
         // What it says stands already, so nothing it would do can be an accident.
-        report.examination.gates.clear();
+        KnownFile::Completed => report.examination.gates.clear(),
+        KnownFile::Older => report.examination.gates.insert(0, Gate::OlderFile),
+        KnownFile::CannotBeKnown => report.examination.gates.insert(0, Gate::PerhapsOlderFile),
     }
     if !report.examination.gates.is_empty() && !options.accept {
         report.ending = Ending::Held;
@@ -115,7 +114,7 @@ pub fn import(
         gates_overridden: examination.gates.iter().map(|gate| gate.word().to_owned()).collect(),
         accepted_by: options.accepted_by.clone().filter(|_| !examination.gates.is_empty()),
     };
-    if is_repeat {
+    if known == KnownFile::Completed {
         report.sequence = Some(register.record_feed(&feed(FeedPhase::Ended, 0, &report.examination))?);
         report.ending = Ending::AppliedBefore;
         return Ok(report);

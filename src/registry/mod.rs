@@ -6,6 +6,7 @@
 
 mod base;
 mod counts;
+mod files;
 pub mod ledger;
 mod load;
 mod lock;
@@ -36,6 +37,7 @@ use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
 pub use counts::{Applied, Counts};
+pub use files::{FileHistory, Files, KnownFile};
 pub use lock::DirectoryLock;
 pub use open::OpenOptions;
 pub use plan::Outcome;
@@ -207,6 +209,11 @@ impl Registry {
     /// Records that a file began or ended.
     pub fn record_feed(&self, feed: &FeedRecord, time_unix_ms: u64) -> Result<u64, RegistryError> {
         self.writer().record_feed(feed, time_unix_ms)
+    }
+
+    /// What is known of a file with this hash and these authorities. Asks the store where memory has forgotten older files.
+    pub fn known_file(&self, hash: &str, authorities: &[AuthorityCode]) -> KnownFile {
+        self.writer().known_file(hash, authorities)
     }
 
     /// Moves the horizon on, if `today` asks for it; returns how many rows left the current state.

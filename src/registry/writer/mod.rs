@@ -24,7 +24,7 @@ use crate::domain::decision::Sources;
 use crate::index::{IndexReader, IndexWriter};
 use crate::log::{FrameKind, LogError, LogWriter, Position};
 use crate::record::StateChecksum;
-use crate::store::StoreMeta;
+use crate::store::{Store, StoreError, StoreMeta};
 
 pub(in crate::registry) use replay::ReplayError;
 pub use view::Figures;
@@ -122,6 +122,16 @@ impl Writer {
             behind.close();
         }
         marked
+    }
+
+    /// Asks the store, once it is as far as the log. A store that cannot answer is given up.
+    fn ask_store<T>(&self, ask: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, RegistryError> {
+        let behind = self.behind.as_ref().filter(|behind| behind.drain()).ok_or(RegistryError::StoreDetached)?;
+        let store = behind.store().ok_or(RegistryError::StoreDetached)?;
+        ask(&store).map_err(|error| {
+            behind.detach(&error);
+            RegistryError::StoreDetached
+        })
     }
 
     fn total_with(&self, masters: &StateChecksum) -> u128 {

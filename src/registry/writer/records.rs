@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::Writer;
+use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
 use crate::log::{FrameKind, LogWriter, PAYLOAD_BYTES_MAX};
 use crate::record::payload::{FeedRecord, MasterPiece};
-use crate::registry::RegistryError;
+use crate::registry::{KnownFile, RegistryError, load};
 
 /// After this long without a frame, the last one is vouched for by a mark.
 const IDLE: Duration = Duration::from_secs(1);
@@ -41,6 +42,21 @@ impl Writer {
         self.ledger.take_feed(sequence, time_unix_ms, feed);
         self.finish_ledger_frame(FrameKind::Feed, payload, Vec::new(), time_unix_ms);
         Ok(sequence)
+    }
+
+    /// What is known of a file; the store is asked about one that memory may have forgotten.
+    pub(in crate::registry) fn known_file(&self, hash: &str, authorities: &[AuthorityCode]) -> KnownFile {
+        let files = self.ledger.files();
+        let history = match files.of(hash) {
+            Some(history) => Ok(Some(*history)),
+            None if files.forgot_some() => self.ask_store(|store| load::file_in_ledger(store, hash)),
+            None => Ok(None),
+        };
+        match history {
+            Ok(Some(history)) => self.ledger.judge(hash, &history, authorities),
+            Ok(None) => KnownFile::New,
+            Err(_) => KnownFile::CannotBeKnown,
+        }
     }
 
     /// Appends a mark if the last frame is not yet vouched for, so that it does not stay the last.

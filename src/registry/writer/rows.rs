@@ -124,15 +124,10 @@ impl Writer {
     }
 
     fn last_history(&self, identity: u128) -> Result<Option<HistoryKind>, RegistryError> {
-        let Some(behind) = &self.behind else { return Ok(None) };
-        if !behind.drain() {
-            return Err(RegistryError::StoreDetached);
+        if self.behind.is_none() {
+            return Ok(None);
         }
-        let store = behind.store().ok_or(RegistryError::StoreDetached)?;
-        store.last_history(identity, self.history_entries).map_err(|error| {
-            behind.detach(&error);
-            RegistryError::StoreDetached
-        })
+        self.ask_store(|store| store.last_history(identity, self.history_entries))
     }
 
     /// Whether the row of each change is current.
