@@ -2,6 +2,7 @@
 
 use super::rows::RUN;
 use super::{Writer, unix_s};
+use crate::domain::day::Day;
 use crate::log::{Frame, FrameKind, Position};
 use crate::record::RecordError;
 use crate::record::payload::{self, Change, Changes, FeedRecord, MasterPiece};
@@ -23,29 +24,37 @@ pub(in crate::registry) enum ReplayError {
 }
 
 impl Writer {
-    /// Works in a frame that was read from the log.
+    /// Works in a frame that was read from the log. One after which the state would not be the one it carries leaves everything as it
+    /// was: what is published and handed to the store is verified.
     pub(in crate::registry) fn replay(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
         match frame.kind {
             FrameKind::Changes => self.replay_changes(frame)?,
             FrameKind::Master => {
                 let piece = MasterPiece::read(frame.payload)?;
-                let obsolete = self.ledger.take_master(frame.sequence, &piece)?;
+                let mut ledger = self.ledger.clone();
+                let obsolete = ledger.take_master(frame.sequence, &piece)?;
+                agrees(self.total_with(&ledger.checksum), frame)?;
+                self.ledger = ledger;
                 self.replayed_ledger(frame, obsolete);
             }
             FrameKind::Feed => {
                 let feed = FeedRecord::read(frame.payload)?;
+                agrees(self.total(), frame)?;
                 self.ledger.take_feed(frame.sequence, frame.time_unix_ms, &feed);
                 self.replayed_ledger(frame, Vec::new());
             }
             FrameKind::Pruning => {
                 let horizon = payload::read_horizon(frame.payload)?;
                 let plan = self.plan_pruning(horizon);
-                self.ledger.horizon = horizon;
-                self.replay_plan(&plan, frame)?;
+                self.replay_plan(&plan, Some(horizon), frame)?;
             }
-            FrameKind::Mark => self.replayed_empty(frame),
+            FrameKind::Mark => {
+                agrees(self.total(), frame)?;
+                self.replayed_empty(frame);
+            }
         }
-        if self.total() == frame.state_checksum { Ok(()) } else { Err(ReplayError::State) }
+        // What was worked out beforehand is also what came of it.
+        agrees(self.total(), frame)
     }
 
     fn replay_changes(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
@@ -65,15 +74,19 @@ impl Writer {
             }
         }
         self.scratch = scratch;
-        self.data_unix_ms = frame.time_unix_ms;
-        self.replay_plan(&plan, frame)
+        self.replay_plan(&plan, None, frame)
     }
 
-    fn replay_plan(&mut self, plan: &Plan<'_>, frame: &Frame<'_>) -> Result<(), ReplayError> {
+    fn replay_plan(&mut self, plan: &Plan<'_>, horizon: Option<Day>, frame: &Frame<'_>) -> Result<(), ReplayError> {
+        agrees(self.checksum_after(plan), frame)?;
         let time_unix_s = unix_s(frame.time_unix_ms);
         let laid_out = plan.lay_out(&self.index, frame.sequence, time_unix_s, &mut self.next_number);
         let laid_out = laid_out.ok_or(ReplayError::State)?;
         self.advance(frame);
+        match horizon {
+            Some(horizon) => self.ledger.horizon = horizon,
+            None => self.data_unix_ms = frame.time_unix_ms,
+        }
         self.publish_plan(plan, laid_out, frame.time_unix_ms)?;
         Ok(())
     }
@@ -96,4 +109,8 @@ impl Writer {
             ..self.position
         };
     }
+}
+
+fn agrees(state_checksum: u128, frame: &Frame<'_>) -> Result<(), ReplayError> {
+    if state_checksum == frame.state_checksum { Ok(()) } else { Err(ReplayError::State) }
 }

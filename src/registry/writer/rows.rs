@@ -116,7 +116,7 @@ impl Writer {
         })
     }
 
-    fn checksum_after(&self, plan: &Plan<'_>) -> u128 {
+    pub(super) fn checksum_after(&self, plan: &Plan<'_>) -> u128 {
         plan.counts.iter().fold(self.total(), |sum, count| match count {
             Count::In { content, .. } => sum.wrapping_add(*content),
             Count::Out { content, .. } => sum.wrapping_sub(*content),
