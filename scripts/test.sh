@@ -17,3 +17,5 @@ cargo test --workspace --locked
 
 echo "== the index's publish step, every interleaving (loom)"
 cargo test --locked --release --features loom --lib -- loom_
+
+scripts/sanitize.sh

@@ -120,3 +120,20 @@ pub const IMAGE_IDLE_S: u64 = 30;
 
 /// The image is written anew when it is this many frames behind: fewer are replayed in a moment.
 pub const IMAGE_FRAMES_BEHIND: u64 = 32;
+/// The pause between two checks of the log's older segments. Each check reads them all: without a pause the disk would never rest.
+pub const SCRUB_PAUSE_S_MIN: u64 = 1;
+
+/// A longer pause is no check any more.
+pub const SCRUB_PAUSE_S_MAX: u64 = 366 * 24 * 3600;
+
+/// The pause when the configuration does not say.
+pub const SCRUB_PAUSE_S_DEFAULT: u64 = 3600;
+
+const _: () = assert!(SCRUB_PAUSE_S_MIN > 0 && SCRUB_PAUSE_S_MIN <= SCRUB_PAUSE_S_DEFAULT);
+const _: () = assert!(SCRUB_PAUSE_S_DEFAULT <= SCRUB_PAUSE_S_MAX);
+
+/// Files whose records memory holds, about 250 bytes each: years of an ordinary register's. The older half is then left to the store's
+/// ledger, which is asked about any file that memory does not know.
+pub const FILES_REMEMBERED_MAX: usize = 8192;
+
+const _: () = assert!(FILES_REMEMBERED_MAX >= 2);

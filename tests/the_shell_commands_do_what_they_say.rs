@@ -104,11 +104,36 @@ fn a_look_up_that_is_an_error_ends_with_1_and_one_without_consent_says_nothing()
 #[test]
 fn a_mistyped_directory_does_not_become_a_register_that_knows_nobody() {
     let place = Place::new();
-    let said = place.run("lookup --card card-1 --consent", &[]).ends(1);
-    assert!(said.err.contains("holds no register") && said.out.is_empty(), "{said:?}");
     let backup = place.path("backup.snap");
-    place.run("snapshot create", &["--out", backup.to_str().unwrap()]).ends(1);
-    assert!(!place.data().exists() && !backup.exists());
+    let reading = |present: bool| {
+        for command in ["lookup --card card-1 --consent", "masters show", "masters show --table payers"] {
+            let said = place.run(command, &[]).ends(1);
+            assert!(said.err.contains("holds no register") && said.out.is_empty(), "{said:?}");
+        }
+        let said = place.run("snapshot create", &["--out", backup.to_str().unwrap()]).ends(1);
+        assert!(said.err.contains("holds no register") && !backup.exists(), "{said:?}");
+        let said = place.run("token list", &[]).ends(1);
+        assert!(said.err.contains("no such file") && said.out.is_empty(), "{said:?}");
+        assert_eq!(place.data().exists(), present);
+    };
+    reading(false);
+    std::fs::create_dir(place.data()).unwrap();
+    reading(true);
+    assert_eq!(std::fs::read_dir(place.data()).unwrap().count(), 0, "an empty directory stays empty");
+}
+
+#[test]
+fn tokens_are_listed_where_there_is_a_register_or_a_file_of_them() {
+    let place = Place::new();
+    let elsewhere = place.path("elsewhere");
+    let elsewhere = ["--tokens", elsewhere.to_str().unwrap()];
+    place.import("rows.csv", [&Row::of(1)], &[]).ends(0);
+    assert_eq!(place.run("token list", &[]).ends(0).out, "", "a register without tokens");
+    place.run("token list", &elsewhere).ends(1);
+    let add = ["--institution", HOSPITAL, "--role", "lookup"];
+    place.run("token add", &[&add[..], &elsewhere].concat()).ends(0);
+    assert_eq!(place.run("token list", &elsewhere).ends(0).out.lines().count(), 1);
+    assert_eq!(place.run("token list", &[]).ends(0).out, "");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::output::say;
-use super::{CommandError, Ended, Owner, now, owner_of};
+use super::{CommandError, Ended, Owner, now, owner_of, owner_of_existing};
 use crate::domain::masters::MasterKind;
 
 #[derive(Debug, Args)]
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &MastersArguments) -> Result<Ended, CommandError> {
 }
 
 fn show(data: &Path, table: Option<&str>) -> Result<Ended, CommandError> {
-    let texts = match owner_of(data)? {
+    let texts = match owner_of_existing(data)? {
         Owner::Server(client) => client.masters()?,
         Owner::Local(registry) => {
             MasterKind::ALL.into_iter().filter_map(|kind| registry.master_text(kind).map(|text| (kind as u8, text))).collect()

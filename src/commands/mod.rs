@@ -138,13 +138,21 @@ fn owner_of(directory: &Path) -> Result<Owner, CommandError> {
     Ok(Owner::Local(Box::new(registry)))
 }
 
-/// The same for a command that only asks: where nothing was ever registered there is nothing to ask, and a mistyped path must not
-/// become a register that knows nobody.
+/// The same for a command that only asks.
 fn owner_of_existing(directory: &Path) -> Result<Owner, CommandError> {
-    if ["log", "store"].iter().any(|part| directory.join(part).exists()) {
-        return owner_of(directory);
+    if !holds_a_register(directory) {
+        return Err(CommandError::new(format!(
+            "{} holds no register; `shikaku import` or `shikaku serve` makes one",
+            directory.display()
+        )));
     }
-    Err(CommandError::new(format!("{} holds no register; `shikaku import` or `shikaku serve` makes one", directory.display())))
+    owner_of(directory)
+}
+
+/// Whether anything was ever registered in a directory. Where nothing was there is nothing to ask, and a mistyped path must not become
+/// a register that knows nobody. A directory that lost its log and store still has what it was restored from: opening it says so.
+fn holds_a_register(directory: &Path) -> bool {
+    ["log", "store", "snapshots"].iter().any(|part| directory.join(part).exists())
 }
 
 /// The time, ms since 1970.

@@ -13,6 +13,7 @@ use signal_hook::iterator::Signals;
 
 use super::{CommandError, Ended, now};
 use crate::domain::day::Day;
+use crate::limits::SCRUB_PAUSE_S_DEFAULT;
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry};
 use crate::serve::api::{CONTROL_SOCKET, control};
@@ -90,7 +91,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
         service: service.clone(),
         counters: listener.counters(),
         tokens: serving.tokens.clone(),
-        scrub_pause: Duration::from_secs(serving.config.scrub_pause_s.unwrap_or(SCRUB_PAUSE_S)),
+        scrub_pause: Duration::from_secs(serving.config.scrub_pause_s.unwrap_or(SCRUB_PAUSE_S_DEFAULT)),
         started,
         stop: stop.clone(),
     };
@@ -143,9 +144,6 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
         tracing::warn!(%error, "the service manager was not told");
     }
 }
-
-/// The pause between two checks of the log's older segments, when the configuration does not say.
-const SCRUB_PAUSE_S: u64 = 3600;
 
 /// The pause between two looks at whether the image is to be written.
 const IMAGE_PAUSE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::output::say;
-use super::{CommandError, Ended};
+use super::{CommandError, Ended, holds_a_register};
 use crate::domain::identifier::InstitutionCode;
 use crate::serve::tokens::{Role, Tokens};
 
@@ -56,6 +56,15 @@ impl TokenFile {
     fn path(&self) -> PathBuf {
         self.tokens.clone().unwrap_or_else(|| self.data.join("tokens"))
     }
+
+    /// The file for a command that only asks: a register may have no tokens yet, but a mistyped path is not one without tokens.
+    fn existing(&self) -> Result<PathBuf, CommandError> {
+        let path = self.path();
+        if path.exists() || (self.tokens.is_none() && holds_a_register(&self.data)) {
+            return Ok(path);
+        }
+        Err(CommandError::new(format!("{}: there is no such file; `shikaku token add` makes one", path.display())))
+    }
 }
 
 pub(super) fn run(arguments: &TokenArguments) -> Result<Ended, CommandError> {
@@ -73,7 +82,7 @@ pub(super) fn run(arguments: &TokenArguments) -> Result<Ended, CommandError> {
             say(&Tokens::read(&path)?.add(&path, institution, role)?);
         }
         TokenCommand::List { file } => {
-            for token in Tokens::read(&file.path())?.list() {
+            for token in Tokens::read(&file.existing()?)?.list() {
                 let institution = String::from_utf8_lossy(token.institution.as_bytes()).into_owned();
                 say(&format!("{} {institution} {}", token.name, token.role.word()));
             }

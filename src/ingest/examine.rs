@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::gates::{self, Gate};
-use super::import::{ImportError, Progress};
+use super::import_error::ImportError;
+use super::progress::Progress;
 use super::register::{Register, Standing};
 use super::{ChunkReader, Columns, FileSummary, IndividualNumberTallies, ParseOptions, Reject, RowParser, RowWarnings};
 use super::{RejectPaths, RejectWriter};

@@ -24,6 +24,11 @@ pub enum Gate {
     /// It began before, and something newer came since.
     #[error("older_file: this file began to be applied before, and one of its authorities has sent something newer since")]
     OlderFile,
+    /// It may be an older file: the store, which remembers the oldest files, does not answer.
+    #[error(
+        "older_file: whether this file began to be applied before cannot be known while the store is detached; restart, and import it again"
+    )]
+    PerhapsOlderFile,
     /// It would withdraw too much of an authority's rows.
     #[error("mass_withdrawal: {withdrawn} of the {current} current rows of authority {authority} would be withdrawn")]
     MassWithdrawal {
@@ -69,7 +74,7 @@ impl Gate {
     /// The stable word.
     pub const fn word(&self) -> &'static str {
         match self {
-            Gate::OlderFile => "older_file",
+            Gate::OlderFile | Gate::PerhapsOlderFile => "older_file",
             Gate::MassWithdrawal { .. } => "mass_withdrawal",
             Gate::BlankColumn { .. } => "blank_column",
             Gate::ManyRejects { .. } => "many_rejects",

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::examine::{Examination, examine};
 use super::gates::Gate;
-use super::register::{Register, RegisterError, Standing};
-use super::{ChunkReader, Columns, IngestError, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser};
-use crate::record::RecordError;
+use super::import_error::ImportError;
+use super::progress::Progress;
+use super::register::{Register, Standing};
+use super::{ChunkReader, Columns, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser};
 use crate::record::payload::{Changes, FeedPhase, FeedRecord};
 use crate::record::row::Row;
-use crate::registry::{Counts, Outcome};
+use crate::registry::{Counts, KnownFile, Outcome};
 
 /// How a file is imported.
 #[derive(Clone, Debug)]
@@ -27,21 +28,6 @@ pub struct ImportOptions {
     pub accepted_by: Option<String>,
     /// Threads that parse.
     pub workers: NonZeroUsize,
-}
-
-/// How far an import is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// The second pass.
-    pub applying: bool,
-    /// Bytes of the file done in this pass.
-    pub bytes_done: u64,
-    /// Bytes of the file.
-    pub bytes_total: u64,
-    /// The last line done.
-    pub line: u64,
-    /// While applying: every row up to `line` is durable, with this sequence.
-    pub sequence: Option<u64>,
 }
 
 /// What became of a file.
@@ -74,29 +60,6 @@ pub enum Ending {
     Held,
 }
 
-/// Why an import failed.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// The file.
-    #[error(transparent)]
-    File(#[from] IngestError),
-    /// The registry.
-    #[error(transparent)]
-    Register(#[from] RegisterError),
-    /// The files of rejected rows.
-    #[error("rejected rows cannot be written: {0}")]
-    Rejects(std::io::Error),
-    /// Somebody wrote to the file between the two passes.
-    #[error("the file changed while it was imported; what is durable stands, import it again")]
-    Changed,
-    /// More lines than can be counted.
-    #[error("more than 4,294,967,295 lines; split the file")]
-    TooManyLines,
-    /// A row that cannot be archived.
-    #[error(transparent)]
-    Record(#[from] RecordError),
-}
-
 /// Imports one file.
 pub fn import(
     path: &Path,
@@ -118,13 +81,12 @@ pub fn import(
         rejects: RejectSummary::default(),
         overridden: Vec::new(),
     };
-    if known.is_older {
-        report.examination.gates.insert(0, Gate::OlderFile);
-    }
-    let is_repeat = known.completed_without_rejects && !known.is_older;
-    if is_repeat {
+    match known {
+        KnownFile::New | KnownFile::Begun => {}
         // What it says stands already, so nothing it would do can be an accident.
-        report.examination.gates.clear();
+        KnownFile::Completed => report.examination.gates.clear(),
+        KnownFile::Older => report.examination.gates.insert(0, Gate::OlderFile),
+        KnownFile::CannotBeKnown => report.examination.gates.insert(0, Gate::PerhapsOlderFile),
     }
     if !report.examination.gates.is_empty() && !options.accept {
         report.ending = Ending::Held;
@@ -152,7 +114,7 @@ pub fn import(
         gates_overridden: examination.gates.iter().map(|gate| gate.word().to_owned()).collect(),
         accepted_by: options.accepted_by.clone().filter(|_| !examination.gates.is_empty()),
     };
-    if is_repeat {
+    if known == KnownFile::Completed {
         report.sequence = Some(register.record_feed(&feed(FeedPhase::Ended, 0, &report.examination))?);
         report.ending = Ending::AppliedBefore;
         return Ok(report);

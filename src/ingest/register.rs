@@ -4,7 +4,7 @@ use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::Masters;
 use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::tally::CountMap;
-use crate::registry::{Applied, Fill, Registry, RegistryError};
+use crate::registry::{Applied, Fill, KnownFile, Registry, RegistryError};
 
 /// Where registrations go.
 pub trait Register {
@@ -31,15 +31,6 @@ pub struct Standing {
     pub fill: CountMap<u64, Fill>,
     /// Current rows by authority.
     pub rows: CountMap<AuthorityCode, u64>,
-}
-
-/// What is known of a file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct KnownFile {
-    /// It began before, and something newer came from one of its authorities since.
-    pub is_older: bool,
-    /// It was applied to its end before, without rejects.
-    pub completed_without_rejects: bool,
 }
 
 /// The registry said no.
@@ -73,9 +64,7 @@ impl Register for LocalRegister<'_> {
     }
 
     fn known_file(&self, hash: &str, authorities: &[AuthorityCode]) -> Result<KnownFile, RegisterError> {
-        let ledger = self.registry.baseline().ledger;
-        let completed = ledger.file(hash).is_some_and(|file| file.ended && file.rejects == 0);
-        Ok(KnownFile { is_older: ledger.is_older_file(hash, authorities.iter()), completed_without_rejects: completed })
+        Ok(self.registry.known_file(hash, authorities))
     }
 
     fn are_current(&self, changes: &Changes) -> Result<Vec<bool>, RegisterError> {

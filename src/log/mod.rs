@@ -1,6 +1,8 @@
 //! The append-only delta log: the truth of which everything else is a view. `docs/format.md` gives its bytes.
 
 mod frame;
+mod mending;
+mod position;
 mod reader;
 pub mod recovery;
 mod segment;
@@ -11,9 +13,10 @@ mod writer;
 use std::path::PathBuf;
 
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, PAYLOAD_BYTES_MAX};
+pub use position::{Chain, Position, StreamId};
 pub use reader::{LogReader, ReplayEnd, TornTail};
-pub use segment::{SegmentHeader, StreamId};
-pub use writer::{Chain, LogWriter, Position};
+pub use segment::SegmentHeader;
+pub use writer::LogWriter;
 
 /// A segment is sealed when the next frame would make it larger than this.
 pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use rkyv::util::AlignedVec;
 
 use super::frame::{self, FRAME_HEAD, FRAME_MAGIC, Frame, FrameKind};
+use super::position::{Position, StreamId};
 use super::recovery::{BadFrame, Judgement, judge};
-use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader, StreamId};
-use super::writer::{LogWriter, POISONED, Position, leave_poisoned};
+use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader};
 use super::{Fault, LogError};
 use crate::disk::{Disk, DiskFile, OpenMode};
 
 /// The segments of a log, in order.
 #[derive(Debug)]
 pub struct LogReader {
-    disk: Arc<dyn Disk>,
-    directory: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) directory: PathBuf,
     stream: Option<StreamId>,
     segments: Vec<Segment>,
 }
@@ -154,67 +154,6 @@ impl LogReader {
             Some(next) => continues(&end, next),
             None => Ok(()),
         }
-    }
-
-    /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment, or rewrites
-    /// it if a sync had failed. Comes before reading, so that nothing is handed on that a power failure could still take back.
-    pub fn make_durable(&self) -> Result<(), LogError> {
-        for name in self.disk.list(&self.directory).map_err(LogError::disk(&self.directory))? {
-            if name.ends_with(".tmp") {
-                let path = self.directory.join(name);
-                self.disk.remove(&path).map_err(LogError::disk(&path))?;
-            }
-        }
-        let Some(last) = self.segments.last() else { return Ok(()) };
-        let marker = self.directory.join(POISONED);
-        if self.disk.open(&marker, OpenMode::Read).is_ok() {
-            self.rewrite(&last.path)?;
-            return self.disk.remove(&marker).map_err(LogError::disk(&marker));
-        }
-        let mut file = self.disk.open(&last.path, OpenMode::Append).map_err(LogError::disk(&last.path))?;
-        file.sync().map_err(|source| {
-            leave_poisoned(&*self.disk, &self.directory);
-            LogError::Disk { path: last.path.clone(), source }
-        })
-    }
-
-    /// Makes the log ready for writing behind what was read; a torn tail is cut, and its bytes kept aside.
-    pub fn writer_behind(&self, end: &ReplayEnd, now_unix_ms: u64) -> Result<LogWriter, LogError> {
-        if let Some(torn) = &end.torn {
-            self.cut(torn, now_unix_ms)?;
-        }
-        LogWriter::resume(self.disk.clone(), &self.directory, end)
-    }
-
-    fn cut(&self, torn: &TornTail, now_unix_ms: u64) -> Result<(), LogError> {
-        let path = &torn.path;
-        let mut file = self.disk.open(path, OpenMode::Append).map_err(LogError::disk(path))?;
-        let mut bytes = vec![0; usize::try_from(torn.length).unwrap_or(0)];
-        file.read_exact_at(&mut bytes, torn.offset).map_err(LogError::disk(path))?;
-        let aside = self.directory.join(format!("torn-{:020}-{now_unix_ms}.bin", torn.sequence));
-        let mut kept = self.disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
-        kept.append(&bytes).and_then(|()| kept.sync()).map_err(LogError::disk(&aside))?;
-        self.disk.sync_directory(&self.directory).map_err(LogError::disk(&self.directory))?;
-        file.cut(torn.offset).and_then(|()| file.sync()).map_err(LogError::disk(path))
-    }
-
-    /// After a failed sync the system may hold bytes as clean that never reached the disk; only writing them anew helps.
-    fn rewrite(&self, path: &Path) -> Result<(), LogError> {
-        let aside = path.with_extension("seg.tmp");
-        let old = self.disk.open(path, OpenMode::Read).map_err(LogError::disk(path))?;
-        let length = old.length().map_err(LogError::disk(path))?;
-        let mut new = self.disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
-        let mut offset = 0;
-        while offset < length {
-            let step = usize::try_from((length - offset).min(1 << 20)).unwrap_or(1 << 20);
-            let mut bytes = vec![0; step];
-            old.read_exact_at(&mut bytes, offset).map_err(LogError::disk(path))?;
-            new.append(&bytes).map_err(LogError::disk(&aside))?;
-            offset += step as u64;
-        }
-        new.sync().map_err(LogError::disk(&aside))?;
-        self.disk.rename(&aside, path).map_err(LogError::disk(path))?;
-        self.disk.sync_directory(&self.directory).map_err(LogError::disk(&self.directory))
     }
 
     fn read_segment(

@@ -2,21 +2,12 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{Fault, writer::Chain};
+use super::Fault;
+use super::position::{Chain, StreamId};
 
 pub(super) const SEGMENT_HEAD: usize = 128;
 pub(super) const FORMAT_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"SHIKALOG";
-
-/// A stream's identity: random, made with the stream.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct StreamId(pub [u8; 16]);
-
-impl std::fmt::Debug for StreamId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
-    }
-}
 
 /// What a segment says of itself before its first frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::files::{FileHistory, Files, KnownFile};
 use super::tally::CountMap;
 use crate::domain::day::Day;
 use crate::domain::decision::{Source, Sources};
@@ -11,17 +12,6 @@ use crate::domain::masters::{MasterError, MasterKind, Masters};
 use crate::record::StateChecksum;
 use crate::record::checksum::master_content;
 use crate::record::payload::{FeedPhase, FeedRecord, MasterPiece};
-
-/// What is remembered of a file that was applied, or begun.
-#[derive(Clone, Debug)]
-pub struct FeedHistory {
-    /// The sequence of the newest record of it.
-    pub last_sequence: u64,
-    /// Whether it was applied to its end.
-    pub ended: bool,
-    /// Rows rejected, when it ended.
-    pub rejects: u64,
-}
 
 /// The horizon of a stream that has none yet: before every day.
 pub(super) const NO_HORIZON: Day = Day::from_packed_trusted(18_680_101);
@@ -41,7 +31,7 @@ pub struct Ledger {
     /// Pieces of a table that is not whole yet.
     incoming: Vec<u8>,
     incoming_sequences: Vec<u64>,
-    files: HashMap<String, FeedHistory>,
+    files: Files,
     feeds: HashMap<AuthorityCode, AuthorityFeed>,
 }
 
@@ -63,7 +53,7 @@ impl Ledger {
             pieces: HashMap::new(),
             incoming: Vec::new(),
             incoming_sequences: Vec::new(),
-            files: HashMap::new(),
+            files: Files::default(),
             feeds: HashMap::new(),
         }
     }
@@ -100,7 +90,6 @@ impl Ledger {
 
     /// Works in a feed record.
     pub fn take_feed(&mut self, sequence: u64, time_unix_ms: u64, feed: &FeedRecord) {
-        let ended = feed.phase == FeedPhase::Ended;
         for code in &feed.authorities {
             let Ok(authority) = AuthorityCode::parse(code.as_bytes()) else { continue };
             let entry = self.feeds.entry(authority).or_insert_with(|| AuthorityFeed {
@@ -110,26 +99,29 @@ impl Ledger {
             });
             entry.last_sequence = sequence;
             entry.file_hash.clone_from(&feed.file_hash);
-            if ended {
+            if feed.phase == FeedPhase::Ended {
                 entry.last_ended_unix_s = Some(time_unix_ms / 1000);
             }
         }
-        let history = FeedHistory { last_sequence: sequence, ended, rejects: feed.rejects };
-        self.files.insert(feed.file_hash.clone(), history);
+        self.files.take(sequence, feed);
     }
 
-    /// What is known of a file by its hash.
-    pub fn file(&self, hash: &str) -> Option<&FeedHistory> {
-        self.files.get(hash)
+    /// What is remembered of files.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
-    /// Whether a file that began before would turn the clock back: something newer came from any of its authorities since.
-    pub fn is_older_file<'a>(&self, hash: &str, mut authorities: impl Iterator<Item = &'a AuthorityCode>) -> bool {
-        let Some(known) = self.files.get(hash) else { return false };
-        authorities.any(|authority| {
+    /// What a file's own history says beside that of its authorities: something newer from any of them makes it an older file.
+    pub fn judge(&self, hash: &str, history: &FileHistory, authorities: &[AuthorityCode]) -> KnownFile {
+        let is_older = authorities.iter().any(|authority| {
             let feed = self.feeds.get(authority);
-            feed.is_some_and(|feed| feed.file_hash != hash && feed.last_sequence > known.last_sequence)
-        })
+            feed.is_some_and(|feed| feed.file_hash != hash && feed.last_sequence > history.last_sequence)
+        });
+        match history {
+            _ if is_older => KnownFile::Older,
+            FileHistory { ended: true, rejects: 0, .. } => KnownFile::Completed,
+            _ => KnownFile::Begun,
+        }
     }
 
     /// The authorities as sources, given which have current rows.

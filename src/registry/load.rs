@@ -3,6 +3,7 @@
 use rkyv::util::AlignedVec;
 
 use super::RegistryError;
+use super::files::FileHistory;
 use super::ledger::Ledger;
 use super::plan::content_of;
 use super::tally::Tally;
@@ -130,6 +131,23 @@ pub(super) fn ledger_from_store(store: &Store, meta: &StoreMeta) -> Result<Ledge
     });
     scanned.map_err(|error| error.to_string())?;
     failed.map_or(Ok(ledger), Err)
+}
+
+/// Looks for a file in the store's ledger, which has the records of all.
+pub(super) fn file_in_ledger(store: &Store, hash: &str) -> Result<Option<FileHistory>, StoreError> {
+    let mut found = None;
+    let finder = memchr::memmem::Finder::new(hash.as_bytes());
+    store.scan_ledger(|sequence, kind, _, payload| {
+        // A record that does not even hold the text is not worth reading.
+        if FrameKind::from_byte(kind) == Some(FrameKind::Feed) && finder.find(payload).is_some() {
+            let feed = FeedRecord::read(payload).map_err(|_| StoreError::Damaged("ledger"))?;
+            if feed.file_hash == hash {
+                found = Some(FileHistory::of(sequence, &feed));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn load_part(store: &Store, loader: Loader, numbers: std::ops::Range<u64>) -> Result<(Loader, Loaded), LoadError> {

@@ -5,9 +5,12 @@
 //! `recovery`, and says what it found.
 
 mod base;
+mod counts;
+mod files;
 mod image;
 pub mod ledger;
 mod load;
+mod lock;
 pub mod lookup;
 mod open;
 mod plan;
@@ -34,13 +37,16 @@ use crate::log::{LogError, StreamId};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
+pub use counts::{Applied, Counts};
+pub use files::{FileHistory, Files, KnownFile};
 pub use image::ImageOptions;
-pub use open::{DirectoryLock, OpenOptions};
+pub use lock::DirectoryLock;
+pub use open::OpenOptions;
 pub use plan::Outcome;
 pub use tally::{Fill, fill_key};
 pub use troubles::{Trouble, Troubles};
 pub use view::View;
-pub use writer::{Applied, Counts, Figures};
+pub use writer::Figures;
 
 /// How far back an answer reaches, months, counted to the first of a month.
 pub const RETENTION_MONTHS: i64 = 24;
@@ -211,6 +217,11 @@ impl Registry {
     /// Records that a file began or ended.
     pub fn record_feed(&self, feed: &FeedRecord, time_unix_ms: u64) -> Result<u64, RegistryError> {
         self.writer().record_feed(feed, time_unix_ms)
+    }
+
+    /// What is known of a file with this hash and these authorities. Asks the store where memory has forgotten older files.
+    pub fn known_file(&self, hash: &str, authorities: &[AuthorityCode]) -> KnownFile {
+        self.writer().known_file(hash, authorities)
     }
 
     /// Moves the horizon on, if `today` asks for it; returns how many rows left the current state.

@@ -12,7 +12,7 @@ use super::troubles::{Trouble, Troubles};
 use super::write_behind::WriteBehind;
 use super::writer::{ReplayError, Writer};
 use super::{DirectoryLock, Registry, RegistryError, base};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::RealDisk;
 use crate::index::{self, IndexOptions};
 use crate::log::{Fault, LogError, LogReader, Position};
 use crate::record::StateChecksum;
@@ -49,13 +49,11 @@ pub struct VerifyFault {
 /// Verifies a directory that nobody owns. Changes nothing in it.
 pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
     let mut report = VerifyReport::default();
-    if !directory.join("log").exists() && !directory.join("store").exists() {
-        report.notes.push("empty: nothing was ever registered".to_owned());
-        return Ok(report);
+    let (log_path, store_path, base_path) = (directory.join("log"), directory.join("store"), base::path(directory));
+    if ![&log_path, &store_path, &base_path].iter().any(|path| path.exists()) {
+        return Ok(empty(report));
     }
     let _lock = DirectoryLock::take(directory)?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-    let store_path = directory.join("store");
     let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
     let (store, store_fault) = match store {
         None => (None, None),
@@ -65,14 +63,26 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         },
         Some(Err(error)) => (None, Some(error)),
     };
-    let read = read_log(disk, directory, store.as_ref().map(|(_, meta)| meta), &mut report);
-    if let Err(error) = read {
-        report.fault = Some(log_fault(directory, error)?);
+    let Some(log) = LogReader::open(Arc::new(RealDisk), &log_path)? else {
+        if store.is_none() && store_fault.is_none() && !base_path.exists() {
+            // A new stream was begun, and got no further than its directories.
+            return Ok(empty(report));
+        }
+        let what = "there is no log, though something was registered here".to_owned();
+        report.fault = Some(VerifyFault { path: log_path, offset: None, what });
         return Ok(report);
-    }
+    };
+    let read = read_log(&log, directory, store.as_ref().map(|(_, meta)| meta), &mut report);
+    let at_store = match read {
+        Ok(at_store) => at_store,
+        Err(error) => {
+            report.fault = Some(log_fault(directory, error)?);
+            return Ok(report);
+        }
+    };
     let checked = match (store, store_fault) {
         (_, Some(error)) => Err(error.to_string()),
-        (Some((store, meta)), None) => check_store(&store, &meta, read.ok().flatten(), &mut report),
+        (Some((store, meta)), None) => check_store(&store, &meta, at_store, &mut report),
         (None, None) => {
             report.notes.push("there is no store; the next start rebuilds it from the log".to_owned());
             Ok(())
@@ -84,18 +94,18 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
     Ok(report)
 }
 
+fn empty(mut report: VerifyReport) -> VerifyReport {
+    report.notes.push("empty: nothing was ever registered".to_owned());
+    report
+}
+
 /// Replays the whole log beside an index of its own; gives the state at the store's sequence.
 fn read_log(
-    disk: Arc<dyn Disk>,
+    log: &LogReader,
     directory: &Path,
     store: Option<&StoreMeta>,
     report: &mut VerifyReport,
 ) -> Result<Option<(StateChecksum, Position)>, RegistryError> {
-    let log_path = directory.join("log");
-    let Some(log) = LogReader::open(disk, &log_path)? else {
-        let what = "there is a store, but no log".to_owned();
-        return Err(RegistryError::NoVerifiedState { path: log_path, detail: what });
-    };
     report.segments = log.segment_paths().len();
     let beginning = log.beginning()?;
     let mut writer = bare_writer(beginning)?;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::limits::{SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN};
+
 /// What an operator may set.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -14,6 +16,7 @@ pub struct Config {
     /// The age from which data are too old to say "no", hours; no limit when it is not set.
     pub data_age_max_hours: Option<u32>,
     /// The pause between two checks of the log's older segments, seconds.
+    #[serde(deserialize_with = "scrub_pause_s")]
     pub scrub_pause_s: Option<u64>,
     /// Limits of the fast listener.
     pub listener: ListenerConfig,
@@ -104,6 +107,15 @@ impl<'de> Deserialize<'de> for Network {
     }
 }
 
+fn scrub_pause_s<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let pause_s = u64::deserialize(deserializer)?;
+    if (SCRUB_PAUSE_S_MIN..=SCRUB_PAUSE_S_MAX).contains(&pause_s) {
+        return Ok(Some(pause_s));
+    }
+    let words = format!("a pause of {SCRUB_PAUSE_S_MIN} to {SCRUB_PAUSE_S_MAX} seconds is needed between two checks of the log");
+    Err(serde::de::Error::custom(words))
+}
+
 fn same_prefix(one: u128, other: u128, prefix: u8) -> bool {
     let shift = 128 - u32::from(prefix);
     one.checked_shr(shift).unwrap_or(0) == other.checked_shr(shift).unwrap_or(0)
@@ -133,5 +145,24 @@ mod tests {
         let config = Config::read(&path).unwrap();
         assert!(config.accepts_plaintext_from("10.9.9.9".parse().unwrap()));
         assert!(!config.accepts_plaintext_from("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_scrubber_that_never_pauses_is_refused_in_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("shikaku.toml");
+        let read = |pause_s: u64| {
+            std::fs::write(&path, format!("scrub_pause_s = {pause_s}\n")).unwrap();
+            Config::read(&path)
+        };
+        for pause_s in [0, SCRUB_PAUSE_S_MAX + 1, i64::MAX.unsigned_abs()] {
+            let error = read(pause_s).unwrap_err().to_string();
+            assert!(error.contains("scrub_pause_s = ") && error.contains("between two checks of the log"), "{error}");
+        }
+        for pause_s in [SCRUB_PAUSE_S_MIN, SCRUB_PAUSE_S_MAX] {
+            assert_eq!(read(pause_s).unwrap().scrub_pause_s, Some(pause_s));
+        }
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(Config::read(&path).unwrap().scrub_pause_s, None);
     }
 }

@@ -1,15 +1,17 @@
 //! Health, status and metrics: written by the owner's housekeeping, so that asking for them costs a look-up's worker nothing.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use arc_swap::Guard;
 use serde_json::json;
 
 use super::clock::now_unix_ms;
 use super::fast::{Counted, Counters};
 use crate::registry::view::rfc3339_japan;
-use crate::registry::{Reader, Registry, Trouble};
+use crate::registry::{Registry, Trouble, View};
 
 /// The pages as they are answered.
 #[derive(Debug, Default)]
@@ -31,115 +33,114 @@ impl Pages {
 
     /// Of a registry that answers.
     pub fn of(registry: &Registry, counters: Option<&Counters>, started: Instant) -> Pages {
+        let moment = Moment::of(registry, counters, started);
+        Pages { health: moment.health(), status: moment.status(), metrics: moment.metrics() }
+    }
+}
+
+/// What the pages are written from: one moment, so that they do not contradict each other.
+struct Moment<'r> {
+    registry: &'r Registry,
+    view: Guard<Arc<View>>,
+    troubles: Vec<(Trouble, String)>,
+    counted: Option<Counted>,
+    uptime_s: u64,
+    resident_bytes: u64,
+    now_unix_s: u64,
+}
+
+impl<'r> Moment<'r> {
+    fn of(registry: &'r Registry, counters: Option<&Counters>, started: Instant) -> Moment<'r> {
         let reader = registry.reader();
+        let view = reader.view();
+        let now_unix_s = now_unix_ms() / 1000;
         let mut troubles = registry.troubles().list();
-        if let Some(trouble) = old_data(&reader) {
-            troubles.push(trouble);
-        }
+        troubles.extend(old_data(&view, reader.data_age_max_s(), now_unix_s));
         let counted = counters.map(Counters::read);
-        Pages {
-            health: health(&troubles),
-            status: status(registry, &reader, &troubles, counted.as_ref(), started),
-            metrics: metrics(registry, &reader, &troubles, counted.as_ref(), started),
+        let uptime_s = started.elapsed().as_secs();
+        Moment { registry, view, troubles, counted, uptime_s, resident_bytes: resident_bytes(), now_unix_s }
+    }
+
+    fn health(&self) -> String {
+        let words: Vec<&str> = self.troubles.iter().map(|(trouble, _)| trouble.word()).collect();
+        format!("{}\n", json!({ "status": "ok", "troubles": words }))
+    }
+
+    fn status(&self) -> String {
+        let (figures, view) = (self.registry.figures(), &self.view);
+        let troubles: Vec<_> =
+            self.troubles.iter().map(|(trouble, detail)| json!({ "trouble": trouble.word(), "detail": detail })).collect();
+        let status = json!({
+            "status": "ok",
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime_s": self.uptime_s,
+            "recipients": figures.dossiers.load(Ordering::Relaxed),
+            "rows": figures.rows.load(Ordering::Relaxed),
+            "stream": format!("{:?}", self.registry.stream()),
+            "sequence": view.sequence,
+            "store_sequence": figures.store_sequence.load(Ordering::Relaxed),
+            "state_checksum": format!("{:032x}", view.state_checksum),
+            "horizon": view.horizon.to_string(),
+            "newest_data": rfc3339_japan(view.data_unix_ms / 1000),
+            "memory": {
+                "resident_bytes": self.resident_bytes,
+                "index_bytes": figures.index_bytes.load(Ordering::Relaxed),
+                "dossier_bytes": figures.live_bytes.load(Ordering::Relaxed),
+            },
+            "connections": self.counted.as_ref().map(|counted| counted.connections),
+            "troubles": troubles,
+            "feeds": self.feeds(),
+        });
+        format!("{status}\n")
+    }
+
+    /// The authorities' feeds, by code.
+    fn feeds(&self) -> Vec<serde_json::Value> {
+        let mut feeds: Vec<_> = self
+            .view
+            .sources
+            .iter()
+            .filter_map(|(authority, source)| {
+                let last = source.last_feed_unix_s?;
+                let code = String::from_utf8_lossy(authority.as_bytes()).into_owned();
+                let name = self.view.masters.authority(authority).map(|authority| authority.name.clone());
+                let (time, age_s) = (rfc3339_japan(last), self.now_unix_s.saturating_sub(last));
+                Some((code.clone(), json!({ "authority_code": code, "authority_name": name, "time": time, "age_s": age_s })))
+            })
+            .collect();
+        feeds.sort_by(|one, other| one.0.cmp(&other.0));
+        feeds.into_iter().map(|(_, feed)| feed).collect()
+    }
+
+    fn metrics(&self) -> String {
+        let (figures, view) = (self.registry.figures(), &self.view);
+        let mut out = String::new();
+        let mut gauge = |name: &str, help: &str, value: u64| {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "# HELP shikaku_{name} {help}\n# TYPE shikaku_{name} gauge\nshikaku_{name} {value}\n");
+        };
+        gauge("ready", "Whether look-ups are answered.", 1);
+        gauge("uptime_seconds", "Seconds since the start.", self.uptime_s);
+        gauge("recipients", "Insured identities with a current row.", figures.dossiers.load(Ordering::Relaxed));
+        gauge("rows", "Current rows.", figures.rows.load(Ordering::Relaxed));
+        gauge("sequence", "The last durable sequence.", view.sequence);
+        gauge("store_sequence", "The sequence the store stands at.", figures.store_sequence.load(Ordering::Relaxed));
+        gauge("resident_bytes", "Resident memory.", self.resident_bytes);
+        gauge("index_bytes", "Memory of the index.", figures.index_bytes.load(Ordering::Relaxed));
+        gauge("dossier_bytes", "Memory of dossiers that are alive.", figures.live_bytes.load(Ordering::Relaxed));
+        let oldest = view.sources.oldest_feed_unix_s().map_or(0, |last| self.now_unix_s.saturating_sub(last));
+        gauge("oldest_feed_age_seconds", "Age of the oldest authority's last feed.", oldest);
+        gauge("troubles", "Troubles that do not stop look-ups.", self.troubles.len() as u64);
+        if let Some(counted) = &self.counted {
+            counted.each(|name, help, value| gauge(name, help, value));
         }
+        out
     }
 }
 
-fn old_data(reader: &Reader) -> Option<(Trouble, String)> {
-    let age_max_s = reader.data_age_max_s()?;
-    let view = reader.view();
-    let oldest = view.sources.oldest_feed_unix_s()?;
-    let age_s = (now_unix_ms() / 1000).saturating_sub(oldest);
-    (age_s > age_max_s).then(|| (Trouble::OldData, format!("the oldest feed is {} hours old", age_s / 3600)))
-}
-
-fn health(troubles: &[(Trouble, String)]) -> String {
-    let words: Vec<&str> = troubles.iter().map(|(trouble, _)| trouble.word()).collect();
-    format!("{}\n", json!({ "status": "ok", "troubles": words }))
-}
-
-fn status(
-    registry: &Registry,
-    reader: &Reader,
-    troubles: &[(Trouble, String)],
-    counted: Option<&Counted>,
-    started: Instant,
-) -> String {
-    let figures = registry.figures();
-    let view = reader.view();
-    let now_s = now_unix_ms() / 1000;
-    let mut feeds: Vec<_> = view
-        .sources
-        .iter()
-        .filter_map(|(authority, source)| {
-            let last = source.last_feed_unix_s?;
-            let code = String::from_utf8_lossy(authority.as_bytes()).into_owned();
-            let name = view.masters.authority(authority).map(|authority| authority.name.clone());
-            let age_s = now_s.saturating_sub(last);
-            Some((
-                code.clone(),
-                json!({ "authority_code": code, "authority_name": name, "time": rfc3339_japan(last), "age_s": age_s }),
-            ))
-        })
-        .collect();
-    feeds.sort_by(|one, other| one.0.cmp(&other.0));
-    let troubles: Vec<_> =
-        troubles.iter().map(|(trouble, detail)| json!({ "trouble": trouble.word(), "detail": detail })).collect();
-    let status = json!({
-        "status": "ok",
-        "version": env!("CARGO_PKG_VERSION"),
-        "uptime_s": started.elapsed().as_secs(),
-        "recipients": figures.dossiers.load(Ordering::Relaxed),
-        "rows": figures.rows.load(Ordering::Relaxed),
-        "stream": format!("{:?}", registry.stream()),
-        "sequence": view.sequence,
-        "store_sequence": figures.store_sequence.load(Ordering::Relaxed),
-        "state_checksum": format!("{:032x}", view.state_checksum),
-        "horizon": view.horizon.to_string(),
-        "newest_data": rfc3339_japan(view.data_unix_ms / 1000),
-        "memory": {
-            "resident_bytes": resident_bytes(),
-            "index_bytes": figures.index_bytes.load(Ordering::Relaxed),
-            "dossier_bytes": figures.live_bytes.load(Ordering::Relaxed),
-        },
-        "connections": counted.map(|counted| counted.connections),
-        "troubles": troubles,
-        "feeds": feeds.into_iter().map(|(_, feed)| feed).collect::<Vec<_>>(),
-    });
-    format!("{status}\n")
-}
-
-fn metrics(
-    registry: &Registry,
-    reader: &Reader,
-    troubles: &[(Trouble, String)],
-    counted: Option<&Counted>,
-    started: Instant,
-) -> String {
-    let figures = registry.figures();
-    let view = reader.view();
-    let now_s = now_unix_ms() / 1000;
-    let mut out = String::new();
-    let mut gauge = |name: &str, help: &str, value: u64| {
-        // Writing to a string cannot fail.
-        let _ = write!(out, "# HELP shikaku_{name} {help}\n# TYPE shikaku_{name} gauge\nshikaku_{name} {value}\n");
-    };
-    gauge("ready", "Whether look-ups are answered.", 1);
-    gauge("uptime_seconds", "Seconds since the start.", started.elapsed().as_secs());
-    gauge("recipients", "Insured identities with a current row.", figures.dossiers.load(Ordering::Relaxed));
-    gauge("rows", "Current rows.", figures.rows.load(Ordering::Relaxed));
-    gauge("sequence", "The last durable sequence.", view.sequence);
-    gauge("store_sequence", "The sequence the store stands at.", figures.store_sequence.load(Ordering::Relaxed));
-    gauge("resident_bytes", "Resident memory.", resident_bytes());
-    gauge("index_bytes", "Memory of the index.", figures.index_bytes.load(Ordering::Relaxed));
-    gauge("dossier_bytes", "Memory of dossiers that are alive.", figures.live_bytes.load(Ordering::Relaxed));
-    let oldest = view.sources.oldest_feed_unix_s().map_or(0, |last| now_s.saturating_sub(last));
-    gauge("oldest_feed_age_seconds", "Age of the oldest authority's last feed.", oldest);
-    gauge("troubles", "Troubles that do not stop look-ups.", troubles.len() as u64);
-    if let Some(counted) = counted {
-        counted.each(|name, help, value| gauge(name, help, value));
-    }
-    out
+fn old_data(view: &View, age_max_s: Option<u64>, now_unix_s: u64) -> Option<(Trouble, String)> {
+    let age_s = now_unix_s.saturating_sub(view.sources.oldest_feed_unix_s()?);
+    (age_s > age_max_s?).then(|| (Trouble::OldData, format!("the oldest feed is {} hours old", age_s / 3600)))
 }
 
 /// Resident memory of this process, bytes; 0 where the system does not say.

@@ -13,9 +13,11 @@ use shikaku::registry::RegistryError;
 use crate::fixture::*;
 
 #[derive(Debug, Default)]
-struct Faults {
+pub(crate) struct Faults {
     syncs: AtomicBool,
     full: AtomicBool,
+    /// Syncing is left out: for a test that writes thousands of frames and survives no power failure.
+    pub(crate) lazy: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -72,11 +74,15 @@ impl DiskFile for FailingFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.1.syncs.load(Ordering::SeqCst) { Err(io::Error::other("the test's disk fails")) } else { self.0.sync() }
+        match (self.1.syncs.load(Ordering::SeqCst), self.1.lazy.load(Ordering::SeqCst)) {
+            (true, _) => Err(io::Error::other("the test's disk fails")),
+            (false, true) => Ok(()),
+            (false, false) => self.0.sync(),
+        }
     }
 }
 
-fn on_a_failing_disk() -> (Home, Arc<Faults>) {
+pub(crate) fn on_a_failing_disk() -> (Home, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let mut home = Home::new();
     home.options.disk = Arc::new(FailingDisk(faults.clone()));

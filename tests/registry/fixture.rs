@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shikaku::domain::day::{BirthDate, Day};
-use shikaku::domain::decision::{Copay, Row as _, Verdict};
+use shikaku::domain::decision::{Row as _, Verdict};
 use shikaku::domain::identifier::{AuthorityCode, BranchNumber, InsurerNumber, PayerNumber, Sex};
 use shikaku::domain::registration::{Operation, Registration};
 use shikaku::index::IndexOptions;
+use shikaku::ingest::blank_registration;
 use shikaku::record::payload::{Changes, FeedPhase, FeedRecord};
 use shikaku::record::row::Row;
 use shikaku::registry::lookup::Inquiry;
@@ -141,18 +142,11 @@ pub(crate) fn person(n: u32) -> Registration {
         sex: Sex::parse(b"1").ok(),
         payer: Some(PayerNumber::parse(b"88131016").unwrap()),
         recipient_number: format!("{n:07}"),
-        sub_key: String::new(),
         history_key: "1".to_owned(),
-        segment: String::new(),
-        income_segment: String::new(),
-        additional_conditions: String::new(),
-        designated_institutions: Vec::new(),
-        always_reimbursement: false,
-        not_disclosed: false,
-        copay: Copay::default(),
         valid_from: day("2026-04-01"),
         valid_to: day("2027-03-31"),
         card_link: format!("card{n:09}"),
+        ..blank_registration()
     }
 }
 

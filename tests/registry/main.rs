@@ -12,6 +12,7 @@
 )]
 
 mod failing;
+mod files;
 mod fixture;
 mod imaging;
 mod registering;

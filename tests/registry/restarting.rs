@@ -4,7 +4,7 @@ use shikaku::domain::decision::Verdict;
 use shikaku::domain::masters::{MasterKind, built_in};
 use shikaku::domain::registration::Registration;
 use shikaku::record::payload::FeedPhase;
-use shikaku::registry::Counts;
+use shikaku::registry::{Counts, KnownFile};
 
 use crate::fixture::*;
 
@@ -69,13 +69,10 @@ fn masters_feeds_and_the_horizon_survive_a_restart_and_a_rebuild() {
         assert_eq!(registry.state_checksum(), checksum);
         assert_eq!(registry.master_text(MasterKind::Payers).as_deref(), Some(payers.as_str()));
         assert_eq!(registry.reader().view().horizon, day("2025-01-01"));
-        let ledger = registry.baseline().ledger;
-        assert!(ledger.is_older_file("older", [&authority(CHIYODA)].into_iter()));
-        assert!(!ledger.is_older_file("older", [&authority(SAPPORO)].into_iter()));
-        assert!(!ledger.is_older_file("newer", [&authority(CHIYODA)].into_iter()));
-        assert!(!ledger.is_older_file("never seen", [&authority(CHIYODA)].into_iter()));
-        assert!(ledger.file("older").unwrap().ended);
-        assert!(!ledger.file("newer").unwrap().ended);
+        assert_eq!(registry.known_file("older", &[authority(CHIYODA)]), KnownFile::Older);
+        assert_eq!(registry.known_file("older", &[authority(SAPPORO)]), KnownFile::Completed);
+        assert_eq!(registry.known_file("newer", &[authority(CHIYODA)]), KnownFile::Begun);
+        assert_eq!(registry.known_file("never seen", &[authority(CHIYODA)]), KnownFile::New);
         let reader = registry.reader();
         let sources = reader.view().sources.clone();
         let fed = |code| sources.of(&authority(code)).last_feed_unix_s;

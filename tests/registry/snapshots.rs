@@ -70,7 +70,7 @@ fn a_restored_directory_answers_alike_and_begins_a_stream_that_names_its_parent(
     // The history came along.
     assert_eq!(counts(&withdraw(&other, [person(39)])).already_withdrawn, 1);
     assert_eq!(counts(&withdraw(&other, [person(50)])).withdrawn, 1);
-    assert!(other.baseline().ledger.file("one").unwrap().ended);
+    assert!(other.baseline().ledger.files().of("one").unwrap().ended);
     assert_eq!(other.verify_running().unwrap().fault, None);
     other.close(NOW).unwrap();
     assert_eq!(copy.verify().fault, None);

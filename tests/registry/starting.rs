@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use shikaku::disk::RealDisk;
 use shikaku::domain::decision::Verdict;
 use shikaku::domain::masters::{MasterKind, built_in};
 use shikaku::domain::registration::Operation;
-use shikaku::log::LogError;
-use shikaku::registry::{Outcome, Registry, RegistryError};
+use shikaku::log::{Fault, FrameKind, LogError, LogReader, PAYLOAD_BYTES_MAX};
+use shikaku::record::payload::{FeedPhase, MasterPiece, horizon_to_bytes};
+use shikaku::registry::{KnownFile, Outcome, Registry, RegistryError};
 
 use crate::fixture::*;
 
@@ -471,4 +474,49 @@ fn an_idle_registry_marks_its_last_frame() {
         std::thread::yield_now();
     }
     assert_eq!(registry.sequence(), sequence + 1);
+}
+
+/// Appends a frame that is whole and follows, but after which the state would be another than it says.
+fn append_with_another_state(home: &Home, kind: FrameKind, payload: &[u8]) {
+    let log = LogReader::open(Arc::new(RealDisk), &home.log()).unwrap().unwrap();
+    let end = log.replay(&log.beginning().unwrap(), 0, |_| Ok(())).unwrap();
+    let mut writer = log.writer_behind(&end, NOW).unwrap();
+    writer.append(kind, payload, 7, NOW).unwrap();
+    writer.sync().unwrap();
+}
+
+#[test]
+fn nothing_of_a_frame_is_published_after_which_the_state_would_be_another() {
+    let (home, checksum) = with_thirty();
+    let stands_at = home.verify().sequence;
+    let payers = format!("{}\n88131016,{CHIYODA},子ども,13,warn,2020-04-01,9999-12-31\n", MasterKind::Payers.header());
+    let piece = MasterPiece::split(MasterKind::Payers, &payers, PAYLOAD_BYTES_MAX).remove(0);
+    let frames = [
+        (FrameKind::Changes, upserts([person(77)]).as_bytes().to_vec()),
+        (FrameKind::Changes, changes(Operation::Withdraw, [person(3)]).as_bytes().to_vec()),
+        (FrameKind::Master, piece.to_bytes()),
+        (FrameKind::Feed, feed(FeedPhase::Began, "one", &[CHIYODA]).to_bytes()),
+        (FrameKind::Pruning, horizon_to_bytes(day("2028-01-01")).to_vec()),
+        (FrameKind::Mark, Vec::new()),
+    ];
+    for (kind, payload) in frames {
+        let damaged = home.crashed();
+        append_with_another_state(&damaged, kind, &payload);
+        let fault = damaged.verify().fault.unwrap();
+        assert_eq!((&fault.path, fault.what), (damaged.segments().last().unwrap(), Fault::State.to_string()), "{kind:?}");
+        // Twice: the store must not have taken anything of it either.
+        for _ in 0..2 {
+            let registry = damaged.open();
+            assert_eq!(troubles(&registry), ["log_corrupt"], "{kind:?}");
+            assert_eq!(registry.position(), (stands_at, checksum), "{kind:?}");
+            assert_eq!(seen(&registry, &person(77)).0, Verdict::NotRegistered);
+            assert!(is_eligible(&registry, &person(3)), "{kind:?}");
+            assert_eq!(registry.known_file("one", &[authority(CHIYODA)]), KnownFile::New);
+            assert_eq!(registry.reader().view().horizon, day("2024-11-01"));
+            assert_eq!(registry.master_text(MasterKind::Payers), Some(built_in(MasterKind::Payers)));
+            registry.close(NOW).unwrap();
+        }
+        fs::remove_dir_all(damaged.store()).unwrap();
+        assert!(matches!(damaged.try_open(), Err(RegistryError::NoVerifiedState { .. })), "{kind:?}");
+    }
 }

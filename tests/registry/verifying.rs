@@ -166,3 +166,20 @@ fn the_scrubber_checks_sealed_segments_and_damage_stops_writing() {
     assert!(registry.apply(&upserts([person(99)]), NOW).is_err());
     assert!(is_eligible(&registry, &person(1)));
 }
+
+#[test]
+fn what_a_start_takes_for_empty_verifies_as_empty_and_what_it_refuses_does_not() {
+    let begun = Home::new();
+    fs::create_dir(begun.log()).unwrap();
+    assert_eq!(begun.verify().fault, None);
+    fs::write(begun.log().join("00000000000000000001.seg.tmp"), "half a header").unwrap();
+    assert_eq!(begun.verify().fault, None);
+    begun.open().close(NOW).unwrap();
+    assert_eq!(begun.verify().fault, None);
+
+    let restored = Home::new();
+    fs::create_dir(restored.path().join("snapshots")).unwrap();
+    fs::write(restored.path().join("snapshots/base.snap"), "something was here").unwrap();
+    assert!(restored.try_open().is_err());
+    assert_eq!(restored.verify().fault.unwrap().path, restored.log());
+}

@@ -15,11 +15,11 @@ use tokio::sync::Mutex;
 use super::{AppliedBody, CONTROL_SOCKET, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
-use crate::ingest::register::{KnownFile, Register, RegisterError, Standing};
+use crate::ingest::register::{Register, RegisterError, Standing};
 use crate::record::payload::{Changes, FeedRecord};
-use crate::registry::Applied;
 use crate::registry::snapshot::SnapshotSummary;
 use crate::registry::verify::VerifyReport;
+use crate::registry::{Applied, KnownFile};
 
 /// What went wrong between a command and a server.
 #[derive(Debug, thiserror::Error)]

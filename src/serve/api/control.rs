@@ -100,7 +100,7 @@ async fn standing(State(owner): State<Owner>) -> Result<Json<StandingBody>, Fail
 async fn known_file(
     State(owner): State<Owner>,
     Json(question): Json<KnownFileQuestion>,
-) -> Result<Json<crate::ingest::register::KnownFile>, Failure> {
+) -> Result<Json<crate::registry::KnownFile>, Failure> {
     beside(move || {
         let authorities: Result<Vec<AuthorityCode>, _> =
             question.authorities.iter().map(|code| AuthorityCode::parse(code.as_bytes())).collect();

@@ -1,0 +1,88 @@
+//! The store as a start finds it, and what becomes of one that is not wanted.
+
+use std::fs;
+
+use super::Opening;
+use crate::log::StreamId;
+use crate::registry::RegistryError;
+use crate::registry::recovery::StoreFacts;
+use crate::registry::troubles::Trouble;
+use crate::store::{Store, StoreMeta};
+
+/// The store as it was found.
+pub(super) enum FoundStore {
+    Absent,
+    Empty(Store),
+    Good { store: Store, meta: Box<StoreMeta> },
+    Damaged(String),
+}
+
+impl FoundStore {
+    pub(super) fn facts(&self) -> StoreFacts {
+        match self {
+            FoundStore::Absent | FoundStore::Empty(_) => StoreFacts::None,
+            FoundStore::Good { meta, .. } => StoreFacts::Good { sequence: meta.position.sequence },
+            FoundStore::Damaged(_) => StoreFacts::Damaged,
+        }
+    }
+
+    pub(super) fn into_store(self) -> Option<Store> {
+        match self {
+            FoundStore::Empty(store) | FoundStore::Good { store, .. } => Some(store),
+            FoundStore::Absent | FoundStore::Damaged(_) => None,
+        }
+    }
+
+    pub(super) fn words(&self) -> String {
+        match self {
+            FoundStore::Absent => "absent".to_owned(),
+            FoundStore::Empty(_) => "empty".to_owned(),
+            FoundStore::Good { meta, .. } => format!("at sequence {}", meta.position.sequence),
+            FoundStore::Damaged(why) => format!("damaged ({why})"),
+        }
+    }
+}
+
+impl Opening<'_> {
+    pub(super) fn open_store(&mut self, stream: Option<StreamId>) -> FoundStore {
+        let path = self.store_path();
+        if !path.exists() {
+            return FoundStore::Absent;
+        }
+        let opened = Store::open(&path).and_then(|store| store.meta().map(|meta| (store, meta)));
+        match opened {
+            Ok((store, Some(meta))) if stream.is_none_or(|stream| stream == meta.position.stream) => {
+                FoundStore::Good { store, meta: Box::new(meta) }
+            }
+            Ok((_, Some(_))) => FoundStore::Damaged("it belongs to another stream".to_owned()),
+            Ok((store, None)) => match store.is_empty() {
+                Ok(true) => FoundStore::Empty(store),
+                Ok(false) => FoundStore::Damaged("filling it was never finished".to_owned()),
+                Err(error) => FoundStore::Damaged(error.to_string()),
+            },
+            Err(error) => FoundStore::Damaged(error.to_string()),
+        }
+    }
+
+    /// A store for a rebuild: an empty one is used, any other is moved aside.
+    pub(super) fn fresh_store(&mut self, found: FoundStore) -> Result<Store, RegistryError> {
+        let path = self.store_path();
+        let why = match found {
+            FoundStore::Empty(store) => return Ok(store),
+            FoundStore::Absent => return Ok(Store::open(&path)?),
+            FoundStore::Good { store, .. } => {
+                drop(store);
+                "it stands behind the beginning of the log".to_owned()
+            }
+            FoundStore::Damaged(why) => why,
+        };
+        let names = (self.options.now_unix_ms..).map(|time| self.directory.join(format!("store.bad-{time}")));
+        let aside = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| self.directory.join("store.bad"));
+        let moved = fs::rename(&path, &aside);
+        moved.map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
+        let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
+        self.troubles.raise(Trouble::StoreRebuilt, note.clone());
+        self.notes.push(note);
+        Ok(Store::open(&path)?)
+    }
+}

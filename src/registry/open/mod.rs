@@ -1,0 +1,155 @@
+//! Opening a directory: what is there, what the tables say about it, and the registry that comes of it.
+
+mod found;
+mod imaged;
+mod starts;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use found::FoundStore;
+
+use super::image::{ImageOptions, Images};
+use super::recovery::{BaseFacts, LogFacts, Start, decide};
+use super::snapshot::SnapshotReader;
+use super::troubles::{Trouble, Troubles};
+use super::writer::Writer;
+use super::{DirectoryLock, Reader, Registry, RegistryError, base};
+use crate::disk::{Disk, RealDisk};
+use crate::index::IndexOptions;
+use crate::log::{LogError, LogReader, SEGMENT_BYTES_MAX};
+
+/// How a registry is opened.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// The time, ms since 1970.
+    pub now_unix_ms: u64,
+    /// The age from which data are too old, seconds.
+    pub data_age_max_s: Option<u64>,
+    /// How the index takes its memory.
+    pub index: IndexOptions,
+    /// A segment of the log is sealed when the next frame would make it larger than this.
+    pub segment_bytes_max: u64,
+    /// When the image is written.
+    pub image: ImageOptions,
+    /// The door to the log's files.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl OpenOptions {
+    /// The defaults at a time.
+    pub fn at(now_unix_ms: u64) -> OpenOptions {
+        OpenOptions {
+            now_unix_ms,
+            data_age_max_s: None,
+            index: IndexOptions::default(),
+            segment_bytes_max: SEGMENT_BYTES_MAX,
+            image: ImageOptions::default(),
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+/// Everything that opening works on.
+struct Opening<'o> {
+    directory: &'o Path,
+    options: &'o OpenOptions,
+    disk: Arc<dyn Disk>,
+    troubles: Arc<Troubles>,
+    notes: Vec<String>,
+}
+
+pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
+    let lock = DirectoryLock::take(directory)?;
+    let opening =
+        Opening { directory, options, disk: options.disk.clone(), troubles: Arc::new(Troubles::default()), notes: Vec::new() };
+    opening.run(lock)
+}
+
+impl Opening<'_> {
+    fn run(mut self, lock: DirectoryLock) -> Result<Registry, RegistryError> {
+        let log = LogReader::open(self.disk.clone(), &self.log_path());
+        let (log, newer) = match log {
+            Ok(log) => (log, None),
+            Err(error @ LogError::NewerFormat { .. }) => (None, Some(error)),
+            Err(error) => return Err(error.into()),
+        };
+        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
+        loop {
+            let log_facts = match (&log, &newer) {
+                (_, Some(_)) => LogFacts::Newer,
+                (None, None) => LogFacts::None,
+                (Some(log), None) => LogFacts::Readable { first_sequence: log.first_sequence() },
+            };
+            let base_path = base::path(self.directory);
+            let base = SnapshotReader::open(&base_path).ok();
+            let base_facts = match &base {
+                Some(base) => BaseFacts::At { sequence: base.header().position.sequence },
+                None if base_path.exists() => BaseFacts::Damaged,
+                None => BaseFacts::None,
+            };
+            let start = decide(log_facts, store.facts(), base_facts);
+            tracing::debug!(?log_facts, store = ?store.facts(), ?base_facts, ?start, "deciding how to start");
+            let outcome = match (start, &log, store) {
+                (Start::NewStream, _, found) => self.new_stream(found.into_store()).map(Some),
+                (Start::FromStore, Some(log), FoundStore::Good { store, meta }) => self.start_from_store(log, store, &meta),
+                (Start::FromLog, Some(log), found) => self.start_from_log(log, found).map(Some),
+                (Start::FromBase, Some(log), found) => self.start_from_base(log, base, found).map(Some),
+                (Start::StoreOnlyLogLost, _, FoundStore::Good { store, meta }) => {
+                    let detail = format!("the store stands at sequence {}, the log does not reach it", meta.position.sequence);
+                    self.store_only(&store, &meta, &detail)
+                }
+                (_, _, found) => return Err(self.refusal(newer, &found)),
+            };
+            match outcome? {
+                Some(writer) => return self.finish(writer, lock),
+                // The store failed its judgement while it was loaded.
+                None => store = FoundStore::Damaged("its content does not add up to its checksum".to_owned()),
+            }
+        }
+    }
+
+    fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
+        let marker = self.failed_path();
+        if marker.exists() && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
+            // It was judged to its last page, or rebuilt.
+            fs::remove_file(&marker).map_err(|source| RegistryError::Directory { path: marker, source })?;
+        }
+        writer.publish_view(true);
+        let reader =
+            Reader { index: writer.reader.clone(), view: writer.view.clone(), data_age_max_s: self.options.data_age_max_s };
+        Ok(Registry {
+            directory: self.directory.to_owned(),
+            stream: writer.position.stream,
+            image: Images::of(self.directory, self.options.image),
+            reader,
+            figures: writer.figures.clone(),
+            troubles: self.troubles,
+            writer: Mutex::new(writer),
+            notes: self.notes,
+            _lock: lock,
+        })
+    }
+
+    fn refusal(&self, newer: Option<LogError>, found: &FoundStore) -> RegistryError {
+        if let Some(error) = newer {
+            return error.into();
+        }
+        let detail = format!("the log is missing or begins too late; the store is {}", found.words());
+        RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail }
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
+    /// The marker of a store that failed while it was in use.
+    fn failed_path(&self) -> PathBuf {
+        self.directory.join("store.failed")
+    }
+
+    fn store_path(&self) -> PathBuf {
+        self.directory.join("store")
+    }
+}
