@@ -27,6 +27,9 @@ pub(crate) enum LoadError {
     /// The server ended a connection.
     #[error("the server ended a connection with requests under way")]
     Closed,
+    /// The run was measured, and misses what it must hold.
+    #[error("missed: {0}")]
+    Missed(String),
     /// The server did not become ready, or ended early.
     #[error("{0}")]
     Server(String),

@@ -17,7 +17,9 @@ mod client;
 mod compare;
 mod error;
 mod measure;
+mod page;
 mod plan;
+mod reception;
 mod report;
 mod server;
 mod slices;
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         Mode::Batch(arguments) => trial::batch(&arguments),
         Mode::Floor(arguments) => trial::floor(&arguments),
         Mode::RunAll(arguments) => compare::run_all(&arguments),
+        Mode::Reception(arguments) => reception::run(&arguments),
+        Mode::Page(arguments) => page::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

@@ -5,4 +5,5 @@ mod inbox;
 mod response;
 
 pub(crate) use connection::{Connection, Received};
+pub(crate) use inbox::Inbox;
 pub(crate) use response::HeadReader;
