@@ -13,6 +13,9 @@ pub(crate) enum LoadError {
         /// How many were looked at.
         checked: u64,
     },
+    /// Figures were measured, and fell short of what was asked for.
+    #[error("missed: {}", .0.join("; "))]
+    Missed(Vec<String>),
     /// Requests stayed without an answer.
     #[error("{missing} requests were not answered within {seconds} s of the end")]
     MissingAnswers {
@@ -27,9 +30,6 @@ pub(crate) enum LoadError {
     /// The server ended a connection.
     #[error("the server ended a connection with requests under way")]
     Closed,
-    /// The run was measured, and misses what it must hold.
-    #[error("missed: {0}")]
-    Missed(String),
     /// The server did not become ready, or ended early.
     #[error("{0}")]
     Server(String),

@@ -26,7 +26,7 @@ pub(super) fn plot(groups: &[Group]) -> String {
         let across = Scale::linear((0.0, most), (NAMES, RIGHT - FIGURES));
         let own = group.rates.first().map_or(0.0, |(_, rate)| *rate);
         for (name, rate) in &group.rates {
-            let class = if name == "appliance" { "bar own" } else { "bar" };
+            let class = if matches!(name.as_str(), "appliance" | "shikaku") { "bar own" } else { "bar" };
             drawing.text("label", "end", (NAMES - 8.0, y + 15.0), name);
             drawing.rectangle(class, (NAMES, y + 3.0), ((across.place(*rate) - NAMES).max(1.0), ROW - 7.0));
             let ratio = if *rate > 0.0 && *rate != own { format!(" (× {:.2})", rate / own) } else { String::new() };

@@ -1,9 +1,12 @@
 //! Throughputs in the JSON of other trials.
 //!
 //! What each trial writes differs; what is read here is what they have in common: something has a `what`, and in it stand things with
-//! a rate, which is a number whose name ends in `_per_s`. They are called by their own `name`, or else by the one they stand under.
+//! a rate. They are called by their own `name`, or else by the one they stand under.
 
 use serde_json::Value;
+
+/// What a rate is called; of peers that know no look-ups it is of keys.
+const RATES: [&str; 2] = ["lookups_per_s", "keys_per_s"];
 
 /// Servers that were asked the same.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +32,7 @@ fn walk(value: &Value, name: &str, groups: &mut Vec<Group>) {
                 groups.push(Group { what: what.to_owned(), rates: Vec::new() });
             }
             let own = value.get("name").and_then(Value::as_str).unwrap_or(name);
-            let rate = fields.iter().find_map(|(field, rate)| rate.as_f64().filter(|_| field.ends_with("_per_s")));
+            let rate = RATES.into_iter().find_map(|rate| fields.get(rate).and_then(Value::as_f64));
             if let (Some(rate), Some(group)) = (rate, groups.last_mut()) {
                 group.rates.push((own.to_owned(), rate));
             }

@@ -31,15 +31,15 @@ pub(super) fn plot(result: &Value) -> String {
         let anchor = if x > RIGHT - 20.0 { "end" } else { "middle" };
         drawing.text("tick", anchor, (x, PANEL.1 + 20.0), &percentile(one_in));
     }
+    let place = |(one_in, ms): &(f64, f64)| Some((across.place(*one_in), up.place(*ms)));
+    drawing.path("line sent", sent.iter().map(place));
+    drawing.path("line intended", intended.iter().map(place));
     for (name, limit) in &limits {
         // What must lie below: a short line at its own percentile.
         let (x, y) = (across.place(if name == "p99" { 100.0 } else { 1_000.0 }), up.place(*limit));
         drawing.line("limit", (x - 46.0, y), (x + 46.0, y));
         drawing.text("limit-name", "middle", (x, y - 5.0), &format!("{name} ≤ {limit} ms"));
     }
-    let place = |(one_in, ms): &(f64, f64)| Some((across.place(*one_in), up.place(*ms)));
-    drawing.path("line sent", sent.iter().map(place));
-    drawing.path("line intended", intended.iter().map(place));
     drawing.legend(20.0, &[("line intended", "from the intended moment"), ("line sent", "from the sending")]);
     drawing.finish("Percentile curve", "How long the slowest one in ten, in a hundred, in a thousand and so on waited at least")
 }

@@ -14,7 +14,7 @@ const LATENCY: (f64, f64) = (46.0, 300.0);
 const OFFERED: (f64, f64) = (336.0, 420.0);
 const HEIGHT: f64 = 446.0;
 
-const LINES: [(&str, &str); 3] = [("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")];
+const LINES: [(&str, &str); 3] = [("line p50", "p50"), ("line p99", "p99"), ("line p999", "p99.9")];
 
 /// The plot of a result.
 pub(super) fn plot(result: &Value) -> String {
@@ -24,9 +24,9 @@ pub(super) fn plot(result: &Value) -> String {
     let across = Scale::linear(range, (LEFT, RIGHT));
     let mut drawing = Drawing::new(HEIGHT);
     axis_of_time(&mut drawing, &across, range);
-    events(&mut drawing, &across, result);
     latency(&mut drawing, &across, intervals, result);
     offered(&mut drawing, &across, intervals);
+    events(&mut drawing, &across, result);
     let worst = intervals.iter().filter_map(|interval| number(interval, "/p99.9")).fold(0.0, f64::max);
     drawing.finish(
         "Latency over the morning",
@@ -44,24 +44,17 @@ fn latency(drawing: &mut Drawing, across: &Scale, intervals: &[Value], result: &
         drawing.line("grid", (LEFT, up.place(power)), (RIGHT, up.place(power)));
         drawing.text("tick", "end", (LEFT - 8.0, up.place(power) + 4.0), &ms_of_axis(power));
     }
-    for (name, limit) in &limits {
-        drawing.line("limit", (LEFT, up.place(*limit)), (RIGHT, up.place(*limit)));
-        drawing.text("limit-name", "end", (RIGHT, up.place(*limit) - 4.0), &format!("{name} ≤ {limit} ms"));
-    }
     for (class, name) in LINES {
         let pointer = format!("/{name}");
         let point = |interval: &Value| Some((across.place(number(interval, "/minute")?), up.place(number(interval, &pointer)?)));
-        drawing.path(&format!("line {class}"), intervals.iter().map(point));
+        drawing.path(class, intervals.iter().map(point));
     }
-    drawing.legend(20.0, &LINES.map(|(class, name)| (legend_class(class), name)));
-}
-
-fn legend_class(class: &str) -> &'static str {
-    match class {
-        "p50" => "line p50",
-        "p99" => "line p99",
-        _ => "line p999",
+    // What is written stands on top of what is drawn.
+    for (name, limit) in &limits {
+        drawing.line("limit", (LEFT, up.place(*limit)), (RIGHT, up.place(*limit)));
+        drawing.text("limit-name", "end", (RIGHT - 2.0, up.place(*limit) - 5.0), &format!("{name} ≤ {limit} ms"));
     }
+    drawing.legend(20.0, &LINES);
 }
 
 /// The percentiles' thresholds with their names.

@@ -113,6 +113,10 @@ fn remarks(result: &Value) -> Vec<String> {
         let said = |name: &str| text(file, &format!("/{name}"));
         remarks.push(format!("Imported at {}: {} rows in {} s.", said("at"), said("rows"), said("seconds")));
     }
+    if let Some(wrong) = number(result, "/changes/newcomers/wrong") {
+        let asked = count(result, "/changes/newcomers/asked_about_afterwards");
+        remarks.push(format!("Afterwards {asked} of the newcomers were asked about; {} answers were wrong.", thousands(wrong)));
+    }
     if let Some(after) = number(result, "/reconnected_after_ms") {
         let again = count(result, "/asked_again");
         remarks

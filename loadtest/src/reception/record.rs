@@ -9,8 +9,8 @@ use super::institution::Institution;
 const LONGEST_NS: u64 = 120_000_000_000;
 
 /// Points of the plots over time, at most.
-const INTERVALS_MAX: f64 = 250.0;
-const INTERVAL_S_MIN: f64 = 0.1;
+const INTERVALS_MAX: f64 = 125.0;
+const INTERVAL_S_MIN: f64 = 0.2;
 
 /// Between two looks at the generator's processor time; shorter would be less than the clock can tell.
 pub(crate) const BUSY_EVERY_NS: u64 = 1_000_000_000;

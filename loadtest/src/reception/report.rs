@@ -92,7 +92,7 @@ impl Outcome {
         let waits = record.waits();
         json!({
             "what": "reception",
-            "met": missed(&requirements).is_none(),
+            "met": missed(&requirements).is_empty(),
             "requirements": requirements.iter().map(Requirement::json).collect::<Vec<_>>(),
             "environment": fingerprint(),
             "population": self.population(arguments),

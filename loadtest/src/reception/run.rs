@@ -41,7 +41,8 @@ pub(crate) fn run(arguments: &ReceptionArguments) -> Result<(), LoadError> {
     }
     outcome.complaints.iter().for_each(|line| complain(line));
     lines(&result).iter().for_each(|line| say(line));
-    missed(&outcome.requirements(&arguments.thresholds)).map_or(Ok(()), |missed| Err(LoadError::Missed(missed)))
+    let missed = missed(&outcome.requirements(&arguments.thresholds));
+    if missed.is_empty() { Ok(()) } else { Err(LoadError::Missed(missed)) }
 }
 
 fn check(arguments: &ReceptionArguments) -> Result<(), LoadError> {
