@@ -34,7 +34,8 @@ impl Requirement {
 
     fn missed(&self) -> String {
         let Requirement { name, measured, at_most, unit, else_means, .. } = self;
-        format!("{name} is {measured:.3}{unit}, at most {at_most}{unit}: {else_means}")
+        let digits = if measured.fract() == 0.0 { 0 } else { 3 };
+        format!("{name} {measured:.digits$}{unit} (at most {at_most}{unit}): {else_means}")
     }
 }
 
@@ -56,7 +57,8 @@ mod tests {
     fn what_is_missed_is_named_with_its_figures_and_what_is_not_a_number_is_missed() {
         assert!(missed(&[requirement(2.0), requirement(0.1)]).is_empty());
         let said = missed(&[requirement(0.5), requirement(2.25)]);
-        assert_eq!(said, ["p99 is 2.250 ms, at most 2 ms: patients wait"]);
+        assert_eq!(said, ["p99 2.250 ms (at most 2 ms): patients wait"]);
+        assert_eq!(missed(&[requirement(3.0)]), ["p99 3 ms (at most 2 ms): patients wait"]);
         assert_eq!(missed(&[requirement(f64::NAN)]).len(), 1);
     }
 }
