@@ -4,6 +4,8 @@
 //! Everything is prepared before the clock starts: the requests' bytes ([`plan`]) and what each answer must be ([`check`]). One thread
 //! then drives all connections ([`client`], [`wire`]); what it drives is either a running appliance or one that it starts itself, or the
 //! floor ([`server`]).
+//!
+//! The morning of a region is another matter, because nobody waits for anybody: it is played in [`reception`] and told on a [`page`].
 
 // Tests say `unwrap`: a panic there is the report.
 #![cfg_attr(
