@@ -44,7 +44,7 @@ fn registered() -> tempfile::TempDir {
     place
 }
 
-const MORNING: [(&str, &str); 12] = [
+const MORNING: [(&str, &str); 14] = [
     ("--questions", "4000"),
     ("--crest-per-s", "800"),
     ("--compress", "600"),
@@ -53,9 +53,11 @@ const MORNING: [(&str, &str); 12] = [
     ("--appointments", "2500"),
     ("--newcomers", "100"),
     ("--door-burst", "50"),
-    ("--p99-ms-at-most", "5000"),
-    ("--p999-ms-at-most", "9000"),
-    ("--lateness-p99-ms-at-most", "5000"),
+    ("--p99-ms-at-most", "600000"),
+    ("--p999-ms-at-most", "600000"),
+    ("--lateness-p99-ms-at-most", "600000"),
+    ("--generator-busy-at-most", "1.5"),
+    ("--answers-within-s", "120"),
     ("--seed", "1"),
 ];
 

@@ -118,9 +118,11 @@ fn remarks(result: &Value) -> Vec<String> {
         remarks.push(format!("Afterwards {asked} of the newcomers were asked about; {} answers were wrong.", thousands(wrong)));
     }
     if let Some(after) = number(result, "/reconnected_after_ms") {
-        let again = count(result, "/asked_again");
-        remarks
-            .push(format!("All gateways hung up at once and were back after {}; {again} look-ups were asked again.", ms(after)));
+        remarks.push(format!("All gateways hung up at once and were back after {}.", ms(after)));
+    }
+    if let Some(again) = number(result, "/asked_again").filter(|again| *again > 0.0) {
+        let why = "because their connections went down with all others, or after a silence";
+        remarks.push(format!("Look-ups asked a second time, {why}: {}.", thousands(again)));
     }
     remarks
 }

@@ -26,6 +26,9 @@ pub(crate) struct ReceptionArguments {
     /// How long loading may take
     #[arg(long, default_value_t = 120)]
     pub(crate) ready_within_s: u64,
+    /// How long the last answers are waited for when nothing more is asked; then they count as dropped
+    #[arg(long, default_value_t = 10)]
+    pub(crate) answers_within_s: u64,
     #[command(flatten)]
     pub(crate) population: PopulationArguments,
     /// How answers are asked for

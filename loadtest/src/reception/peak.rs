@@ -15,8 +15,6 @@ use crate::error::LoadError;
 use crate::measure::cpu::thread_cpu;
 use crate::wire::HeadReader;
 
-/// How long a region's connections may take to be opened.
-const CONNECTED_WITHIN: Duration = Duration::from_secs(10);
 /// Between the last preparation and the first moment.
 const LEAD_NS: u64 = 20_000_000;
 /// Nothing is waited for longer without a look at the clock.
@@ -34,8 +32,10 @@ pub(crate) struct Region {
     pub(crate) short: u8,
     /// When all kept connections go down and come up again, in nanoseconds since the window began.
     pub(crate) reconnect_at_ns: Option<u64>,
-    /// How long answers are waited for when nothing more is asked.
-    pub(crate) drain: Duration,
+    /// How long the first connections, and the last answers, are waited for.
+    pub(crate) patience: Duration,
+    /// After so long without a word the server may hang up, and may do so just when something is asked.
+    pub(crate) silence: Duration,
 }
 
 /// Sends everything at its moment. Whether the answers were right is for `answers` to say; `begun` hears when the window begins.
@@ -120,7 +120,7 @@ impl<'p, 'q> Peak<'p, 'q> {
             terminal.open(self.poll.registry(), self.region.address)?;
         }
         while self.unconnected() > 0 {
-            if began.elapsed() > CONNECTED_WITHIN {
+            if began.elapsed() > self.region.patience {
                 return Err(LoadError::Server(format!("{} does not take a region's connections", self.region.address)));
             }
             self.turn(&mut events, Some(Duration::from_millis(POLL_MS_MAX)))?;
@@ -155,7 +155,7 @@ impl<'p, 'q> Peak<'p, 'q> {
     fn drain(&mut self) -> Result<(), LoadError> {
         let mut events = Events::with_capacity(self.terminals.len() + 1);
         let began = Instant::now();
-        while self.desks.free() < self.desks.terminals() && began.elapsed() < self.region.drain {
+        while self.desks.free() < self.desks.terminals() && began.elapsed() < self.region.patience {
             self.turn(&mut events, Some(Duration::from_millis(POLL_MS_MAX)))?;
         }
         let under_way = self.terminals.iter_mut().filter_map(Terminal::abandon).count();
@@ -174,7 +174,7 @@ impl<'p, 'q> Peak<'p, 'q> {
             self.record.offered(arrival);
             if let Some(terminal) = self.desks.arrive(nth, arrival) {
                 self.record.late(late_ns);
-                if !self.ask(terminal, nth, now)? {
+                if !self.ask(terminal, nth, false)? {
                     self.drop_one(terminal)?;
                 }
             }
@@ -183,12 +183,11 @@ impl<'p, 'q> Peak<'p, 'q> {
     }
 
     /// Whether it could be asked on that connection.
-    fn ask(&mut self, terminal: usize, nth: u32, now: u64) -> Result<bool, LoadError> {
+    fn ask(&mut self, terminal: usize, nth: u32, again: bool) -> Result<bool, LoadError> {
         let (Some(arrival), Some(place)) = (self.arrivals.get(index(nth)), self.terminals.get_mut(terminal)) else {
             return Ok(false);
         };
-        let asking = Asking { arrival: nth, sent_ns: now };
-        let outcome = place.ask(asking, self.questions.request(arrival), self.poll.registry(), self.region.address)?;
+        let outcome = place.ask((nth, again), self.questions.request(arrival), self.poll.registry(), self.region.address)?;
         Ok(outcome == Outcome::Waiting)
     }
 
@@ -224,7 +223,7 @@ impl<'p, 'q> Peak<'p, 'q> {
         }
         match outcome {
             Outcome::Waiting | Outcome::Ended(None) => Ok(()),
-            Outcome::Ended(Some(_)) => self.drop_one(terminal),
+            Outcome::Ended(Some(asking)) => self.ended(terminal, asking),
             Outcome::Answered(_) if refused => self.drop_one(terminal),
             Outcome::Answered(asking) => {
                 if let Some(arrival) = asked {
@@ -237,6 +236,18 @@ impl<'p, 'q> Peak<'p, 'q> {
         }
     }
 
+    /// A connection ended with a request on it. Where it had been silent for long the server had every right to end it, and hung up before
+    /// it read the request: then it is asked once more, as any client with a pool of connections does, and has waited since its own
+    /// moment. Everything else is a drop.
+    fn ended(&mut self, terminal: usize, asking: Asking) -> Result<(), LoadError> {
+        let was_silent = Duration::from_nanos(asking.silence_ns) >= self.region.silence;
+        if was_silent && !asking.again && self.ask(terminal, asking.arrival, true)? {
+            self.record.asked_again += 1;
+            return Ok(());
+        }
+        self.drop_one(terminal)
+    }
+
     /// A request has no answer and will get none.
     fn drop_one(&mut self, terminal: usize) -> Result<(), LoadError> {
         self.record.dropped += 1;
@@ -246,7 +257,7 @@ impl<'p, 'q> Peak<'p, 'q> {
     /// The connection is done with its question.
     fn next_of(&mut self, terminal: usize) -> Result<(), LoadError> {
         while let Some(nth) = self.desks.done(terminal) {
-            if self.ask(terminal, nth, now_ns())? {
+            if self.ask(terminal, nth, false)? {
                 break;
             }
             self.record.dropped += 1;

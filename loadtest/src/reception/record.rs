@@ -32,7 +32,7 @@ pub(crate) struct Record {
     /// Parts of a core that the generator used, a second each.
     busy: Vec<f64>,
     pub(crate) dropped: u64,
-    /// Asked a second time, because the line went down in between.
+    /// Asked a second time: because all lines went down, or because the server hung up on one that had been silent.
     pub(crate) asked_again: u64,
     /// From the moment when all hung up to all being connected again.
     pub(crate) reconnected_after_ns: Option<u64>,

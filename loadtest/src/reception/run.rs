@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use shikaku::limits::LISTENER_CONNECTIONS_MAX;
+use shikaku::limits::{LISTENER_CONNECTIONS_MAX, LISTENER_DISPLACE_IDLE_MS};
 
 use super::arguments::{DayArguments, Moment, ReceptionArguments, RegionArguments};
 use super::arrivals::{Morning, Window, arrivals};
@@ -23,8 +23,8 @@ use crate::report::{complain, say};
 use crate::server::appliance::Appliance;
 use crate::server::status;
 
-/// How long answers are waited for when nothing more is asked.
-const DRAIN: Duration = Duration::from_secs(10);
+/// A connection without traffic for so long may be told to go.
+const SILENCE: Duration = Duration::from_millis(LISTENER_DISPLACE_IDLE_MS);
 
 /// Plays the morning; the result is written whether it holds what it must or not.
 pub(crate) fn run(arguments: &ReceptionArguments) -> Result<(), LoadError> {
@@ -147,7 +147,8 @@ fn region(arguments: &ReceptionArguments, address: SocketAddr, window: Window) -
         Moment::Never => None,
     };
     let reconnect_at_ns = reconnect.map(|after| u64::try_from(after.as_nanos()).unwrap_or(u64::MAX));
-    Region { address, window, gateways, kept_each, short: short_at_once, reconnect_at_ns, drain: DRAIN }
+    let patience = Duration::from_secs(arguments.answers_within_s);
+    Region { address, window, gateways, kept_each, short: short_at_once, reconnect_at_ns, patience, silence: SILENCE }
 }
 
 /// How long after the window's beginning; `None` outside of it.

@@ -8,6 +8,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with, sockopt};
 
+use super::clock::now_ns;
 use crate::error::LoadError;
 use crate::wire::{HeadReader, Inbox};
 
@@ -25,6 +26,8 @@ pub(crate) struct Terminal {
     written: usize,
     /// Whether its connection ends with the answer.
     short: bool,
+    /// When the connection was made or last answered.
+    active_ns: u64,
     opened: u32,
 }
 
@@ -35,6 +38,10 @@ pub(crate) struct Asking {
     pub(crate) arrival: u32,
     /// When it was handed to the connection.
     pub(crate) sent_ns: u64,
+    /// How long the connection had been silent before.
+    pub(crate) silence_ns: u64,
+    /// Asked before, on a connection that ended.
+    pub(crate) again: bool,
 }
 
 /// What came of looking at a terminal.
@@ -51,7 +58,7 @@ pub(crate) enum Outcome {
 impl Terminal {
     pub(crate) fn new(token: Token, short: bool) -> Terminal {
         let inbox = Inbox::new();
-        Terminal { token, stream: None, connected: false, inbox, asking: None, written: 0, short, opened: 0 }
+        Terminal { token, stream: None, connected: false, inbox, asking: None, written: 0, short, active_ns: 0, opened: 0 }
     }
 
     pub(crate) fn is_short(&self) -> bool {
@@ -91,13 +98,15 @@ impl Terminal {
     /// Asks, at once where a connection stands, else as soon as it does.
     pub(crate) fn ask(
         &mut self,
-        asking: Asking,
+        (arrival, again): (u32, bool),
         request: &[u8],
         registry: &Registry,
         address: SocketAddr,
     ) -> Result<Outcome, LoadError> {
         debug_assert!(self.asking.is_none(), "one at a time");
-        self.asking = Some(asking);
+        let sent_ns = now_ns();
+        let silence_ns = if self.connected { sent_ns.saturating_sub(self.active_ns) } else { 0 };
+        self.asking = Some(Asking { arrival, sent_ns, silence_ns, again });
         self.written = 0;
         if self.stream.is_none() {
             self.open(registry, address)?;
@@ -136,7 +145,10 @@ impl Terminal {
     fn has_connected(&mut self) -> bool {
         let Some(stream) = &self.stream else { return false };
         match (stream.take_error(), stream.peer_addr()) {
-            (Ok(None), Ok(_)) => self.connected = true,
+            (Ok(None), Ok(_)) => {
+                self.connected = true;
+                self.active_ns = now_ns();
+            }
             (Ok(None), Err(error)) if error.kind() == ErrorKind::NotConnected => {}
             _ => self.close(),
         }
@@ -174,6 +186,7 @@ impl Terminal {
             })?;
             if taken.is_some() {
                 let asking = self.asking.take().ok_or(LoadError::NotHttp("an answer that nobody asked for"))?;
+                self.active_ns = now_ns();
                 if self.short {
                     self.close();
                 }
