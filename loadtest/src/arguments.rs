@@ -46,6 +46,10 @@ pub(crate) enum Mode {
     Index(IndexArguments),
     /// Everything, each beside its floor, on a server started for it
     RunAll(RunAllArguments),
+    /// The morning of a region, with the clock running whether anybody keeps up or not
+    Reception(Box<crate::reception::ReceptionArguments>),
+    /// A saved result as a page
+    Page(crate::page::PageArguments),
     /// The bare server itself
     #[command(hide = true)]
     FloorServer(FloorServerArguments),

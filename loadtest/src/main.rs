@@ -4,6 +4,8 @@
 //! Everything is prepared before the clock starts: the requests' bytes ([`plan`]) and what each answer must be ([`check`]). One thread
 //! then drives all connections ([`client`], [`wire`]); what it drives is either a running appliance or one that it starts itself, or the
 //! floor ([`server`]).
+//!
+//! The morning of a region is another matter, because nobody waits for anybody: it is played in [`reception`] and told on a [`page`].
 
 // Tests say `unwrap`: a panic there is the report.
 #![cfg_attr(
@@ -20,9 +22,11 @@ mod error;
 mod growth;
 mod index;
 mod measure;
+mod page;
 mod paced;
 mod peers;
 mod plan;
+mod reception;
 mod report;
 mod restart;
 mod saturate;
@@ -56,6 +60,8 @@ fn main() -> ExitCode {
         Mode::Compare(arguments) => compare::run(&arguments),
         Mode::Index(arguments) => index::run(&arguments),
         Mode::RunAll(arguments) => compare::run_all(&arguments),
+        Mode::Reception(arguments) => reception::run(&arguments),
+        Mode::Page(arguments) => page::run(&arguments),
         Mode::FloorServer(arguments) => server::floor::serve(&arguments),
     };
     match ended {

@@ -18,6 +18,8 @@ pub(crate) struct Status {
     pub(crate) horizon: Day,
     /// Insured identities with a current row.
     pub(crate) recipients: u64,
+    /// The last durable change.
+    pub(crate) sequence: u64,
 }
 
 /// Asks for the status.
@@ -26,8 +28,8 @@ pub(crate) fn status(address: SocketAddr) -> Result<Status, LoadError> {
     let (_, body) = page(address, "/v1/status").map_err(LoadError::io("asking for /v1/status"))?;
     let body: Value = serde_json::from_str(&body).map_err(|_| no_status())?;
     let horizon = body.get("horizon").and_then(Value::as_str).and_then(|day| Day::parse(day.as_bytes()).ok());
-    let recipients = body.get("recipients").and_then(Value::as_u64);
-    Ok(Status { horizon: horizon.ok_or_else(no_status)?, recipients: recipients.ok_or_else(no_status)? })
+    let number = |name| body.get(name).and_then(Value::as_u64).ok_or_else(no_status);
+    Ok(Status { horizon: horizon.ok_or_else(no_status)?, recipients: number("recipients")?, sequence: number("sequence")? })
 }
 
 /// Whether look-ups are answered.

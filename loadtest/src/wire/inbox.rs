@@ -21,6 +21,11 @@ impl Inbox {
         Inbox { bytes: vec![0; BYTES_FIRST], start: 0, end: 0 }
     }
 
+    /// Forgets what came, for another connection.
+    pub(crate) fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+    }
+
     /// Reads once. Says how many bytes came, and whether there may be more.
     pub(crate) fn fill(&mut self, from: &mut impl Read) -> io::Result<(usize, bool)> {
         self.make_room();

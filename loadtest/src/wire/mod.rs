@@ -6,6 +6,7 @@ mod inbox;
 mod response;
 
 pub(crate) use connection::{Connection, Received};
+pub(crate) use inbox::Inbox;
 pub(crate) use response::HeadReader;
 
 pub(crate) use exchange::{Framing, Judge, Script};
