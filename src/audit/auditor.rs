@@ -18,7 +18,7 @@ use super::writer::Writer;
 use super::{AuditError, Step};
 use crate::disk::{Disk, RealDisk};
 use crate::limits::{
-    AUDIT_RETENTION_DAYS, AUDIT_RING_WORDS, AUDIT_RINGS, AUDIT_SEGMENT_BYTES_MAX, AUDIT_SYNC_MS, AUDIT_WAIT_STEP_US,
+    AUDIT_BLOCKS_QUEUED_MAX, AUDIT_RETENTION_DAYS, AUDIT_RING_WORDS, AUDIT_RINGS, AUDIT_SEGMENT_BYTES_MAX, AUDIT_SYNC_MS, AUDIT_WAIT_STEP_US,
 };
 
 /// There is no room for an entry, or the audit takes none any more: the look-up must not be answered.
@@ -37,6 +37,8 @@ pub struct AuditOptions {
     pub segment_bytes_max: u64,
     /// Words of each ring; a power of two.
     pub ring_words: usize,
+    /// Blocks that may wait for the disk.
+    pub blocks_queued_max: usize,
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The time, ms since 1970, as segments are dated and pruned by it.
@@ -50,6 +52,7 @@ impl Default for AuditOptions {
             sync_ms: AUDIT_SYNC_MS,
             segment_bytes_max: AUDIT_SEGMENT_BYTES_MAX,
             ring_words: AUDIT_RING_WORDS,
+            blocks_queued_max: AUDIT_BLOCKS_QUEUED_MAX,
             disk: Arc::new(RealDisk),
             now_unix_ms: system_unix_ms,
         }
@@ -60,7 +63,7 @@ impl Default for AuditOptions {
 /// system. Whoever opens it owns the directory.
 #[derive(Debug)]
 pub struct Auditor {
-    rings: [Arc<Ring>; AUDIT_RINGS],
+    rings: Vec<Arc<Ring>>,
     shared: Arc<Shared>,
     threads: Mutex<Option<Threads>>,
     notes: Vec<String>,
@@ -82,19 +85,7 @@ pub(super) struct Shared {
 impl Auditor {
     /// Opens the audit in a directory, mends what a crash left, and begins a new segment. An entry for every look-up is taken from here on.
     pub fn open(directory: &Path, options: &AuditOptions) -> Result<Auditor, AuditError> {
-        let disk = &options.disk;
-        let now_unix_ms = (options.now_unix_ms)();
-        disk.create_directory(directory).map_err(AuditError::disk(directory, Step::Write))?;
-        if let Some(above) = directory.parent() {
-            // Durable segments in a directory that is not itself durable would be lost with it.
-            disk.sync_directory(above).map_err(AuditError::disk(above, Step::Sync))?;
-        }
-        let key = key_of(&**disk, directory)?;
-        let recovered = recover(&**disk, directory, now_unix_ms)?;
-        let (durable, end) = (recovered.durable, recovered.end);
-        let mut writer =
-            Writer::behind(disk.clone(), directory, durable, end, key.check(), options.segment_bytes_max);
-        writer.start(recovered.note, now_unix_ms)?;
+        let Opened { writer, key, words } = open_writer(directory, options, (options.now_unix_ms)())?;
         let shared = Arc::new(Shared::new(threads::status_of(&writer)));
         let (mut rings, mut consumers) = (Vec::new(), Vec::new());
         for _ in 0..AUDIT_RINGS {
@@ -103,8 +94,7 @@ impl Auditor {
             consumers.push(consumer);
         }
         let threads = Threads::start(&shared, consumers, key, writer, options)?;
-        let rings = rings.try_into().map_err(|_| AuditError::Poisoned)?;
-        Ok(Auditor { rings, shared, threads: Mutex::new(Some(threads)), notes: recovered.words.into_iter().collect() })
+        Ok(Auditor { rings, shared, threads: Mutex::new(Some(threads)), notes: words.into_iter().collect() })
     }
 
     /// What opening found that a person should know.
@@ -188,7 +178,7 @@ impl Auditor {
             return Err(AuditFull);
         }
         let own = own_ring();
-        let (before, from_own) = self.rings.split_at_checked(own).unwrap_or((&[], &self.rings));
+        let (before, from_own) = self.rings.split_at_checked(own).unwrap_or((&[], self.rings.as_slice()));
         // The others only when the own one is full.
         let mut rings = from_own.iter().chain(before);
         if rings.any(|ring| ring.push(first, rest).is_ok()) { Ok(()) } else { Err(AuditFull) }
@@ -221,6 +211,29 @@ impl Shared {
             requests: AtomicU32::new(0),
         }
     }
+}
+
+/// What opening makes.
+pub(super) struct Opened {
+    pub(super) writer: Writer,
+    pub(super) key: PseudonymKey,
+    pub(super) words: Option<String>,
+}
+
+/// Mends what a crash left and begins a new segment.
+pub(super) fn open_writer(directory: &Path, options: &AuditOptions, now_unix_ms: u64) -> Result<Opened, AuditError> {
+    let disk = &options.disk;
+    disk.create_directory(directory).map_err(AuditError::disk(directory, Step::Write))?;
+    if let Some(above) = directory.parent() {
+        // Durable segments in a directory that is not itself durable would be lost with it.
+        disk.sync_directory(above).map_err(AuditError::disk(above, Step::Sync))?;
+    }
+    let key = key_of(&**disk, directory)?;
+    let recovered = recover(&**disk, directory, now_unix_ms)?;
+    let (durable, end) = (recovered.durable, recovered.end);
+    let mut writer = Writer::behind(disk.clone(), directory, durable, end, key.check(), options.segment_bytes_max);
+    writer.start(recovered.note, now_unix_ms)?;
+    Ok(Opened { writer, key, words: recovered.words })
 }
 
 /// The key of the directory; made where nothing was written with another.

@@ -16,7 +16,7 @@ pub(super) enum Pruned {
     Segments(usize),
 }
 
-/// Removes whole segments that were sealed more than `days` ago. The note is durable before the first of them goes.
+/// Removes whole segments that were sealed more than `days` ago, as the beginning of the next one tells. The note is durable before the first of them goes.
 pub(super) fn prune(writer: &mut Writer, now_unix_ms: u64, days: u32, is_start: bool) -> Result<Pruned, AuditError> {
     let (disk, directory) = (writer.disk().clone(), writer.directory().to_owned());
     let oldest_kept_unix_ms = now_unix_ms.saturating_sub(u64::from(days) * DAY_MS);
@@ -41,8 +41,8 @@ pub(super) fn prune(writer: &mut Writer, now_unix_ms: u64, days: u32, is_start: 
         remove_torn(writer, oldest_kept_unix_ms)?;
         return Ok(Pruned::Nothing);
     };
-    // The newest segment is the one that this start has begun.
-    if is_start && prunable.len() + 1 == segments.len() {
+    // This start has begun the newest segment, and by that dates the one before it: nothing else would be left of the past.
+    if is_start && prunable.len() + 2 >= segments.len() {
         return Ok(Pruned::Doubted);
     }
     writer.note(note, now_unix_ms)?;

@@ -1,7 +1,7 @@
 //! The audit's two threads: one empties the rings and packs blocks, the other writes them.
 //!
 //! They are two because a sync may take a second, in which a busy machine fills its rings many times over. Between them stand at most
-//! [`AUDIT_BLOCKS_QUEUED_MAX`] blocks.
+//! [`crate::limits::AUDIT_BLOCKS_QUEUED_MAX`] blocks.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -19,7 +19,7 @@ use super::retention::{Pruned, prune};
 use super::ring::Consumer;
 use super::status::{AuditCondition, AuditStatus};
 use super::writer::{Writer, day_in_japan};
-use crate::limits::{AUDIT_BLOCKS_QUEUED_MAX, AUDIT_FLUSH_MS, AUDIT_POLL_MS, AUDIT_SPACE_RETRY_MS};
+use crate::limits::{AUDIT_FLUSH_MS, AUDIT_POLL_MS, AUDIT_SPACE_RETRY_MS};
 
 /// Records taken from one ring before the next one has its turn.
 const RECORDS_IN_A_ROW: usize = 16_384;
@@ -38,7 +38,7 @@ impl Threads {
         writer: Writer,
         options: &AuditOptions,
     ) -> Result<Threads, AuditError> {
-        let (to_disk, from_packing) = crossbeam_channel::bounded(AUDIT_BLOCKS_QUEUED_MAX);
+        let (to_disk, from_packing) = crossbeam_channel::bounded(options.blocks_queued_max);
         let packer = Packer { shared: shared.clone(), encoder: Encoder::new(key), to_disk, oldest: None };
         let scribe = Scribe {
             shared: shared.clone(),

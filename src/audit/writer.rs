@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::block::{BLOCK_HEAD, BlockHead, BlockKind, SealReason, seal_content};
 use super::chain::{AuditChain, AuditStream};
 use super::encoder::Content;
-use super::files::{aside, take_name, write_whole};
+use super::files::{aside, take_name};
 use super::note::Note;
 use super::segment::{self, SEGMENT_HEAD, SegmentHeader};
 use super::state::State;
@@ -255,8 +255,9 @@ impl Writer {
         {
             self.poisoned = true;
             // The next start must not believe a seal whose sync failed.
-            if let Err(error) = write_whole(&*self.disk, &self.directory.join(POISONED), &[]) {
-                tracing::error!(%error, "the audit is poisoned, and the marker for the next start could not be written");
+            let marker = self.disk.open(&self.directory.join(POISONED), OpenMode::Replace);
+            if let Err(error) = marker.and_then(|mut file| file.sync()) {
+                tracing::error!(%error, "the audit is poisoned, and the marker for the next start may not last");
             }
         }
         outcome
