@@ -18,7 +18,8 @@ use super::writer::Writer;
 use super::{AuditError, Step};
 use crate::disk::{Disk, RealDisk};
 use crate::limits::{
-    AUDIT_BLOCKS_QUEUED_MAX, AUDIT_RETENTION_DAYS, AUDIT_RING_WORDS, AUDIT_RINGS, AUDIT_SEGMENT_BYTES_MAX, AUDIT_SYNC_MS, AUDIT_WAIT_STEP_US,
+    AUDIT_BLOCKS_QUEUED_MAX, AUDIT_RETENTION_DAYS, AUDIT_RING_WORDS, AUDIT_RINGS, AUDIT_SEGMENT_BYTES_MAX, AUDIT_SYNC_MS,
+    AUDIT_WAIT_STEP_US,
 };
 
 /// There is no room for an entry, or the audit takes none any more: the look-up must not be answered.
@@ -178,10 +179,16 @@ impl Auditor {
             return Err(AuditFull);
         }
         let own = own_ring();
-        let (before, from_own) = self.rings.split_at_checked(own).unwrap_or((&[], self.rings.as_slice()));
-        // The others only when the own one is full.
-        let mut rings = from_own.iter().chain(before);
-        if rings.any(|ring| ring.push(first, rest).is_ok()) { Ok(()) } else { Err(AuditFull) }
+        match self.rings.get(own) {
+            Some(ring) if ring.push(first, rest).is_ok() => Ok(()),
+            _ => self.push_elsewhere(first, rest),
+        }
+    }
+
+    /// The other threads' rings, when the own one is full.
+    #[cold]
+    fn push_elsewhere(&self, first: u64, rest: &[u64]) -> Result<(), AuditFull> {
+        if self.rings.iter().any(|ring| ring.push(first, rest).is_ok()) { Ok(()) } else { Err(AuditFull) }
     }
 
     #[cold]

@@ -222,8 +222,7 @@ pub(super) fn append_entry(word: u64, answer_word: u32, after_base_ms: i16, cont
     let mut entry = [0; ENTRY_BYTES];
     let (head, tail) = entry.split_at_mut(8);
     head.copy_from_slice(&word.to_le_bytes());
-    let tail_word =
-        u64::from(answer_word) | u64::from(after_base_ms.cast_unsigned()) << 32 | u64::from(context) << 48;
+    let tail_word = u64::from(answer_word) | u64::from(after_base_ms.cast_unsigned()) << 32 | u64::from(context) << 48;
     tail.copy_from_slice(&tail_word.to_le_bytes());
     out.extend_from_slice(&entry);
 }

@@ -119,13 +119,15 @@ const _: () = assert!(AUDIT_BLOCK_BYTES_MAX / CONTEXT_BYTES < u16::MAX as usize 
 /// Lines as they lie in the ring: two key words, then the word of both answers.
 #[expect(clippy::cast_possible_truncation, reason = "the answers are cut out of their word")]
 fn lines_of_ring(words: &[u64], count: usize) -> impl Iterator<Item = (u64, u32)> + '_ {
-    words.chunks(3).flat_map(|pair| {
-        let [first, .., answers] = pair else { return [None, None] };
-        let second = if let [_, second, _] = pair { Some((*second, (answers >> 32) as u32)) } else { None };
-        [Some((*first, *answers as u32)), second]
-    })
-    .flatten()
-    .take(count)
+    words
+        .chunks(3)
+        .flat_map(|pair| {
+            let [first, .., answers] = pair else { return [None, None] };
+            let second = if let [_, second, _] = pair { Some((*second, (answers >> 32) as u32)) } else { None };
+            [Some((*first, *answers as u32)), second]
+        })
+        .flatten()
+        .take(count)
 }
 
 #[cfg(test)]
@@ -145,7 +147,8 @@ mod tests {
         let mut out = Vec::new();
         let (entries, contexts) = (content.entries, content.contexts);
         let base_unix_ms = content.base_unix_ms;
-        let head = BlockHead { kind: BlockKind::LookUps, first_entry: 1, base_unix_ms, entries, contexts, chain: AuditChain([0; 32]) };
+        let head =
+            BlockHead { kind: BlockKind::LookUps, first_entry: 1, base_unix_ms, entries, contexts, chain: AuditChain([0; 32]) };
         head.encode(&mut out, &[&content.context_bytes, &content.entry_bytes]);
         out
     }
@@ -204,7 +207,8 @@ mod tests {
             let block = decode(&bytes).unwrap();
             let [(5, _, What::Piece { lines, .. })] = walked(&block)[..] else { panic!("not one piece") };
             let key = PseudonymKey::of([1; 16]);
-            let expected = (0..count).map(|line| (if line == 1 { 0 } else { key.of_key_word(line as u64).word() }, answers[line]));
+            let expected =
+                (0..count).map(|line| (if line == 1 { 0 } else { key.of_key_word(line as u64).word() }, answers[line]));
             assert_eq!(lines_of(lines).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
             assert_eq!(lines.len(), 12 * count);
         }

@@ -136,7 +136,7 @@ const INSTITUTION_MASK: u64 = (1 << VIA_SHIFT) - 1;
 
 const _: () = assert!(40 <= super::ring::FIRST_WORD_BITS);
 // Ten digits plus one, and a day with its four bits of verdict and the bit of consent.
-const _: () = assert!(9_999_999_999 + 1 <= INSTITUTION_MASK);
+const _: () = assert!(9_999_999_999 < INSTITUTION_MASK);
 const _: () = assert!(Day::OPEN_END.packed() < 1 << VERDICT_SHIFT);
 
 const VERDICT_SHIFT: u32 = 27;

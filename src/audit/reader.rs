@@ -153,9 +153,9 @@ pub(super) fn list(disk: &dyn Disk, directory: &Path) -> Result<Vec<Found>, Audi
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(AuditError::disk(directory, Step::Read)(source)),
     };
-    let found = names.iter().filter_map(|name| {
-        segment::first_entry_of(name).map(|first_entry| Found { path: directory.join(name), first_entry })
-    });
+    let found = names
+        .iter()
+        .filter_map(|name| segment::first_entry_of(name).map(|first_entry| Found { path: directory.join(name), first_entry }));
     Ok(found.collect())
 }
 

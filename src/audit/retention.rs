@@ -51,7 +51,7 @@ pub(super) fn prune(writer: &mut Writer, now_unix_ms: u64, days: u32, is_start: 
         disk.remove(path).map_err(AuditError::disk(path, Step::Write))?;
     }
     remove_torn(writer, oldest_kept_unix_ms)?;
-    disk.sync_directory(&directory).map_err(AuditError::disk(&directory, Step::Read))?;
+    disk.sync_directory(&directory).map_err(AuditError::disk(&directory, Step::Sync))?;
     Ok(Pruned::Segments(prunable.len()))
 }
 

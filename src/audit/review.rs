@@ -177,7 +177,10 @@ impl Reviewer {
             .people
             .iter()
             .filter(|(_, institutions)| institutions.len() >= wanted)
-            .map(|(pseudonym, institutions)| Finding::ManyInstitutions { pseudonym: *pseudonym, institutions: institutions.len() })
+            .map(|(pseudonym, institutions)| Finding::ManyInstitutions {
+                pseudonym: *pseudonym,
+                institutions: institutions.len(),
+            })
             .collect();
         people.sort_by_key(|finding| match finding {
             Finding::ManyInstitutions { pseudonym, institutions } => (usize::MAX - institutions, Some(*pseudonym)),
@@ -322,7 +325,8 @@ mod tests {
         assert_eq!(row(9), []);
         assert_eq!(row(10), [Finding::Misses { asker: asker(1), look_ups: 12, misses: 10, in_a_row: 10 }]);
         let spread = |each: u64| {
-            let verdict = |number: u64| if number.is_multiple_of(each) { Verdict::AuthorityNotParticipating } else { Verdict::Eligible };
+            let verdict =
+                |number: u64| if number.is_multiple_of(each) { Verdict::AuthorityNotParticipating } else { Verdict::Eligible };
             findings((0..120).map(|number| look_up(1, MORNING + number * HOUR_MS / 40, number, verdict(number))))
         };
         assert_eq!(spread(4), []);

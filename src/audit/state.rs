@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::chain::{AuditChain, AuditStream};
 use super::files::{part, read_small, write_whole};
-use super::{AuditError, Fault, FORMAT_VERSION};
+use super::{AuditError, FORMAT_VERSION, Fault};
 use crate::disk::Disk;
 
 const MAGIC: [u8; 8] = *b"SHIKAAST";

@@ -216,8 +216,12 @@ impl Scribe {
         self.pruned_on = Some(today);
         match prune(&mut self.writer, now_unix_ms, self.retention_days, is_start) {
             Ok(Pruned::Nothing) => {}
-            Ok(Pruned::Segments(segments)) => tracing::info!(segments, "segments of the audit older than the retention are removed"),
-            Ok(Pruned::Doubted) => tracing::warn!("the whole audit is older than its retention; is the clock right? Nothing is removed today"),
+            Ok(Pruned::Segments(segments)) => {
+                tracing::info!(segments, "segments of the audit older than the retention are removed");
+            }
+            Ok(Pruned::Doubted) => {
+                tracing::warn!("the whole audit is older than its retention; is the clock right? Nothing is removed today");
+            }
             Err(error) => {
                 tracing::error!(%error, "the audit could not be pruned");
                 self.tell(&Err(error));

@@ -7,7 +7,7 @@ use super::chain::AuditChain;
 use super::note::Note;
 use super::pseudonym::{PseudonymKey, key_path};
 use super::reader::{Found, Passed, SegmentEnd, list, walk};
-use super::segment::{CHAIN_AT, FIRST_ENTRY_AT, KEY_CHECK_AT, NUMBER_AT, SegmentHeader, STREAM_AT};
+use super::segment::{CHAIN_AT, FIRST_ENTRY_AT, KEY_CHECK_AT, NUMBER_AT, STREAM_AT, SegmentHeader};
 use super::state::{State, StateFile};
 use super::{AuditError, Fault};
 use crate::disk::RealDisk;

@@ -97,7 +97,9 @@ impl Writer {
         self.check()?;
         let noted = match self.open {
             Some(_) => self.write_note(note, now_unix_ms),
-            None => self.begin(Note::Continued, now_unix_ms, day_in_japan(now_unix_ms)).and_then(|()| self.write_note(note, now_unix_ms)),
+            None => self
+                .begin(Note::Continued, now_unix_ms, day_in_japan(now_unix_ms))
+                .and_then(|()| self.write_note(note, now_unix_ms)),
         };
         self.judged(noted)
     }

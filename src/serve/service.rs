@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use super::batch;
 use super::clock::Clock;
 use super::config::Config;
@@ -15,6 +14,7 @@ use super::tokens::{Role, Tokens};
 use crate::domain::identifier::InstitutionCode;
 use crate::registry::Reader;
 use crate::registry::lookup::Inquiry;
+use arc_swap::ArcSwap;
 
 /// The service.
 pub struct Service {

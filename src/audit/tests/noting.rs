@@ -67,8 +67,14 @@ fn a_batch_is_read_back_line_by_line_also_what_was_not_answered() {
     for lines in [1u64, 2, 511, 512, 513, 1_024, 1_300] {
         let home = Home::new();
         let auditor = home.auditor();
-        let head =
-            BatchHead { unix_ms: NOW, institution: None, token: TokenId::parse("00000000"), consent: true, sequence: 8, via: Via::Fast };
+        let head = BatchHead {
+            unix_ms: NOW,
+            institution: None,
+            token: TokenId::parse("00000000"),
+            consent: true,
+            sequence: 8,
+            via: Via::Fast,
+        };
         auditor.batch(head, Duration::ZERO).finish().unwrap();
         let mut batch = auditor.batch(head, Duration::from_secs(30));
         for line in 0..lines {
@@ -121,7 +127,8 @@ fn a_line_of_a_batch_costs_twelve_bytes_and_a_look_up_sixteen() {
     assert!(batch - nothing <= 12 * 10_000 + 20 * 16 + 20 * 104, "{}", batch - nothing);
     let single = Entry { token: None, institution: None, sequence: 1, via: Via::Fast, ..entry(0) };
     let singles = written(&|auditor| {
-        (0..10_000).for_each(|number| auditor.note_waiting(&Entry { key: person(number), ..single }, Duration::from_secs(30)).unwrap());
+        (0..10_000)
+            .for_each(|number| auditor.note_waiting(&Entry { key: person(number), ..single }, Duration::from_secs(30)).unwrap());
     });
     assert!(singles - nothing <= 16 * 10_000 + 20 * 104, "{}", singles - nothing);
 }
@@ -137,7 +144,9 @@ fn threads_that_note_at_once_lose_nothing() {
             let auditor = &auditor;
             scope.spawn(move || {
                 for number in 0..5_000 {
-                    auditor.note_waiting(&Entry { key: person(thread << 32 | number), ..entry(1) }, Duration::from_secs(60)).unwrap();
+                    auditor
+                        .note_waiting(&Entry { key: person(thread << 32 | number), ..entry(1) }, Duration::from_secs(60))
+                        .unwrap();
                 }
             });
         }

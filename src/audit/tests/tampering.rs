@@ -107,7 +107,10 @@ fn a_segment_of_another_audit_is_found() {
     fs::copy(&other.segments()[1], &home.segments()[1]).unwrap();
     let faults = home.faults();
     let name = name_of(&home.segments()[1]);
-    assert!(faults.contains(&(name.clone(), 16, Fault::Stream)) && faults.contains(&(name, KEY_CHECK_AT, Fault::Key)), "{faults:?}");
+    assert!(
+        faults.contains(&(name.clone(), 16, Fault::Stream)) && faults.contains(&(name, KEY_CHECK_AT, Fault::Key)),
+        "{faults:?}"
+    );
 }
 
 #[test]

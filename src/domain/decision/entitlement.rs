@@ -131,13 +131,7 @@ impl Standing {
 impl<'a, D: Dossier<'a>> Certificate<'a, D> {
     #[inline]
     fn new(dossier: D, row: &'a D::Row, day: Day) -> Self {
-        Certificate {
-            dossier,
-            row,
-            standing: Standing::of(row, day),
-            verdict: Verdict::NotRegistered,
-            notes: Notes::default(),
-        }
+        Certificate { dossier, row, standing: Standing::of(row, day), verdict: Verdict::NotRegistered, notes: Notes::default() }
     }
 
     /// Whether a row is another period of this certificate: a row's identity without its history key.

@@ -342,8 +342,7 @@ impl Subject<'_> {
     /// Whether a row counts: a certificate's number answers for that certificate only, not for the person's others.
     fn asks_about(&self, row: &impl Row) -> bool {
         let Subject::Certificate { payer, recipient, .. } = self else { return true };
-        row.payer_number() == Some(*payer)
-            && fold::recipient_number_folds_to(row.recipient_number(), recipient)
+        row.payer_number() == Some(*payer) && fold::recipient_number_folds_to(row.recipient_number(), recipient)
     }
 }
 

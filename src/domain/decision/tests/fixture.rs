@@ -2,9 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::super::{
-    Answer, Dossier, Entitlement, Knowledge, Notes, Question, Row, Source, Sources, Subject, Verdict, decide,
-};
+use super::super::{Answer, Dossier, Entitlement, Knowledge, Notes, Question, Row, Source, Sources, Subject, Verdict, decide};
 use crate::domain::day::{BirthDate, Day};
 use crate::domain::fold::Folded;
 use crate::domain::identifier::{AuthorityCode, BranchNumber, InstitutionCode, InsurerNumber, PayerNumber, Sex};

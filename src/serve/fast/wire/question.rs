@@ -264,13 +264,11 @@ fn service_date(text: &[u8], field: &'static str) -> Result<Day, WireError> {
 }
 
 fn birth_date(text: &[u8], field: &'static str) -> Result<BirthDate, WireError> {
-    BirthDate::parse(text)
-        .map_err(|_| WireError::bad("bad_birth_date", "a birth date is YYYY-MM-DD or YYYYMMDD", field))
+    BirthDate::parse(text).map_err(|_| WireError::bad("bad_birth_date", "a birth date is YYYY-MM-DD or YYYYMMDD", field))
 }
 
 fn institution(text: &[u8], field: &'static str) -> Result<InstitutionCode, WireError> {
-    InstitutionCode::parse(text)
-        .map_err(|_| WireError::bad("bad_institution", "an institution code is 10 digits", field))
+    InstitutionCode::parse(text).map_err(|_| WireError::bad("bad_institution", "an institution code is 10 digits", field))
 }
 
 /// serde's own words may repeat a value, so only their kind is told.
