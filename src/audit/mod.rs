@@ -1,8 +1,8 @@
 #![forbid(unsafe_code)]
 //! Who asked about whom, when, and what was said: every look-up leaves an entry.
 //!
-//! A look-up writes a few words into a [`ring`] and goes on. One thread takes them out, turns the hash of who was asked about into a
-//! pseudonym ([`pseudonym`]) and packs blocks ([`encoder`]); another puts the blocks into chained segments and syncs them ([`writer`]).
+//! A look-up writes a few words into a ring (`ring`) and goes on. One thread takes them out, turns the hash of who was asked about into a
+//! pseudonym (`pseudonym`) and packs blocks (`encoder`); another puts the blocks into chained segments and syncs them (`writer`).
 //! Memory between them is bounded: when the disk cannot follow, blocks fill, then the rings, and then a look-up is told so. What was
 //! taken is never dropped without a word.
 //!
@@ -12,6 +12,7 @@ mod auditor;
 mod batch;
 mod block;
 mod chain;
+mod contents;
 mod encoder;
 mod entry;
 mod files;
@@ -38,10 +39,11 @@ use std::path::{Path, PathBuf};
 pub use auditor::{AuditFull, AuditOptions, Auditor};
 pub use batch::BatchEntry;
 pub use chain::{AuditChain, AuditStream};
+pub use contents::{LineOfBatch, LookedUp, Noted, Period, Reading, read};
 pub use entry::{BatchHead, Entry, TokenId, Via, is_miss};
 pub use note::Note;
 pub use pseudonym::{Pseudonym, PseudonymKey};
-pub use reader::{LineOfBatch, LookedUp, Noted, Period, Reading, read};
+pub use reader::AuditFault;
 pub use status::{AuditCondition, AuditStatus};
 
 pub(crate) const FORMAT_VERSION: u32 = 1;

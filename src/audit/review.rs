@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrayvec::ArrayVec;
 
+use super::contents::LookedUp;
 use super::entry::{TokenId, is_miss};
 use super::pseudonym::Pseudonym;
-use super::reader::LookedUp;
 use super::writer::DAY_MS;
 use crate::domain::decision::Verdict;
 use crate::domain::identifier::InstitutionCode;

@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use super::chain::AuditChain;
 use super::note::Note;
 use super::pseudonym::{PseudonymKey, key_path};
-use super::reader::{Found, Passed, SegmentEnd, list, walk};
+use super::reader::{AuditFault, Found, Passed, SegmentEnd, list, walk};
 use super::segment::{CHAIN_AT, FIRST_ENTRY_AT, KEY_CHECK_AT, NUMBER_AT, STREAM_AT, SegmentHeader};
 use super::state::{State, StateFile};
 use super::{AuditError, Fault};
 use crate::disk::RealDisk;
-
-pub use super::reader::AuditFault;
 
 /// What a verification found.
 #[derive(Clone, Debug, Default)]

@@ -14,11 +14,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 
 use super::auditor::{AuditOptions, Auditor, Opened, open_writer};
+use super::contents::{LookedUp, Noted, Period, read};
 use super::encoder::{Content, Encoder};
 use super::entry::{Context, Taken, answer_word, key_word};
 use super::note::Note;
 use super::pseudonym::PseudonymKey;
-use super::reader::{LookedUp, Noted, Passed, Period, list, read, walk};
+use super::reader::{Passed, list, walk};
 use super::verify::{AuditReport, verify};
 use super::writer::Writer;
 use super::{AuditError, Fault};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+use super::super::contents::LineOfBatch;
 use super::super::entry::{BatchHead, Entry, TokenId, Via};
-use super::super::reader::LineOfBatch;
 use super::*;
 use crate::domain::decision::Verdict;
 use crate::domain::identifier::InstitutionCode;
