@@ -44,8 +44,9 @@ pub fn verify(directory: &Path, kept: Option<Kept>) -> Result<AuditReport, Audit
     loop {
         attempts += 1;
         match Verifier::new(directory, kept).run() {
-            // A server that prunes took a segment away between two looks at the directory.
-            Err(AuditError::Disk { source, .. }) if source.kind() == ErrorKind::NotFound && attempts < 3 => {}
+            // A server took a segment away by its age, or half a block back on a full disk, between two looks.
+            Err(AuditError::Disk { source, .. })
+                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) && attempts < 3 => {}
             outcome => return outcome,
         }
     }
