@@ -6,6 +6,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::cast_possible_truncation)
 )]
 
+pub mod audit;
 pub mod commands;
 pub mod disk;
 pub mod domain;

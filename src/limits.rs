@@ -137,3 +137,58 @@ const _: () = assert!(SCRUB_PAUSE_S_DEFAULT <= SCRUB_PAUSE_S_MAX);
 pub const FILES_REMEMBERED_MAX: usize = 8192;
 
 const _: () = assert!(FILES_REMEMBERED_MAX >= 2);
+
+/// Words of eight bytes in each ring through which look-ups reach the audit: five for a look-up, so 50,000 look-ups.
+pub const AUDIT_RING_WORDS: usize = 1 << 18;
+
+/// Rings: threads spread over them, so that two workers do not write to one cache line. 8 MiB together.
+pub const AUDIT_RINGS: usize = 4;
+
+/// Lines of a batch that reach the audit as one piece.
+pub const AUDIT_BATCH_LINES_MAX: usize = 512;
+
+/// What one block of the audit is filled to.
+pub const AUDIT_BLOCK_BYTES_MAX: usize = 256 * 1024;
+
+/// Blocks that wait for the disk, 32 MiB: when they are full, the rings fill, and then look-ups wait or are refused.
+pub const AUDIT_BLOCKS_QUEUED_MAX: usize = 128;
+
+/// A segment of the audit is sealed when the next block would make it larger.
+pub const AUDIT_SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Between two looks at empty rings.
+pub const AUDIT_POLL_MS: u64 = 5;
+
+/// How long an entry may wait for others to share a block with.
+pub const AUDIT_FLUSH_MS: u64 = 250;
+
+/// Between two syncs of the audit, when the configuration does not say.
+pub const AUDIT_SYNC_MS: u64 = 1_000;
+
+/// Between two times that the audit writes down how far it is durable.
+pub const AUDIT_STATE_MS: u64 = 60_000;
+
+/// Between two attempts to write to a full disk.
+pub const AUDIT_SPACE_RETRY_MS: u64 = 1_000;
+
+/// How long the audit is kept, when the configuration does not say: five years.
+pub const AUDIT_RETENTION_DAYS: u32 = 1_827;
+
+/// Between two attempts of a look-up that waits for the audit.
+pub const AUDIT_WAIT_STEP_US: u64 = 200;
+
+/// How long a look-up waits for the audit before it is refused.
+pub const AUDIT_WAIT_MS_MAX: u64 = 2_000;
+
+/// Pseudonyms that `audit review` counts institutions for; about 60 bytes each.
+pub const AUDIT_REVIEW_PEOPLE_MAX: usize = 4_000_000;
+
+/// Misses of one token in a minute, when the configuration does not say.
+pub const MISSES_PER_MINUTE_MAX: u32 = 600;
+
+/// Tokens whose misses are counted at once; eight bytes each.
+pub const MISSES_TOKENS_MAX: usize = 4_096;
+
+const _: () = assert!(AUDIT_RING_WORDS.is_power_of_two() && MISSES_TOKENS_MAX.is_power_of_two());
+const _: () = assert!(AUDIT_RING_WORDS > 16 * AUDIT_BATCH_LINES_MAX * 2);
+const _: () = assert!(AUDIT_BATCH_LINES_MAX <= BATCH_LINES_MAX && BATCH_LINES_MAX <= u16::MAX as usize);

@@ -29,6 +29,10 @@ fn every_command_explains_itself() {
         "token add",
         "token list",
         "token revoke",
+        "audit",
+        "audit show",
+        "audit verify",
+        "audit review",
     ];
     for command in commands {
         let said = run(command.split_whitespace().chain(["--help"])).ends(0);

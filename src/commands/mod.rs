@@ -1,5 +1,6 @@
 //! What a person can ask for, one file each.
 
+mod audit;
 mod demo;
 mod import;
 mod lookup;
@@ -50,6 +51,8 @@ enum Command {
     Masters(masters::MastersArguments),
     /// Make, list and revoke tokens
     Token(token::TokenArguments),
+    /// Who asked about whom: show, verify and review the audit
+    Audit(audit::AuditArguments),
 }
 
 /// How a command ends, when it does not fail.
@@ -86,6 +89,7 @@ macro_rules! command_error_from {
 command_error_from!(
     RegistryError,
     ClientError,
+    crate::audit::AuditError,
     crate::serve::tokens::TokenError,
     crate::serve::config::ConfigError,
     crate::population::PopulationError,
@@ -107,6 +111,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Masters(arguments) => masters::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Audit(arguments) => audit::run(&arguments),
     };
     match ended {
         Ok(Ended::Done) => ExitCode::SUCCESS,

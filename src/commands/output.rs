@@ -26,6 +26,11 @@ pub(super) fn say(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
+/// Many result lines, written in pieces.
+pub(super) fn results() -> impl Write {
+    std::io::BufWriter::with_capacity(64 << 10, std::io::stdout().lock())
+}
+
 /// Prints a complaint.
 pub(super) fn complain(line: &str) {
     eprintln!("{line}");

@@ -40,6 +40,12 @@ impl Clock {
         self.unix_ms.load(Ordering::Relaxed) / 1000
     }
 
+    /// Milliseconds since 1970.
+    #[inline]
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_ms.load(Ordering::Relaxed)
+    }
+
     /// Today in Japan.
     #[inline]
     pub fn today(&self) -> Day {

@@ -2,13 +2,16 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::limits::{SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN};
+use crate::limits::{
+    AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, MISSES_PER_MINUTE_MAX, SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN,
+};
 
 /// What an operator may set.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Networks from which look-ups in plain text are accepted, `10.1.0.0/16` or one address. Loopback always is.
@@ -18,8 +21,55 @@ pub struct Config {
     /// The pause between two checks of the log's older segments, seconds.
     #[serde(deserialize_with = "scrub_pause_s")]
     pub scrub_pause_s: Option<u64>,
+    /// Whether every look-up leaves an entry in the audit.
+    pub audit: bool,
+    /// How long the audit is kept, days.
+    pub audit_retention_days: u32,
+    /// Between two syncs of the audit, ms.
+    pub audit_sync_ms: u64,
+    /// What a look-up does when the audit cannot take its entry.
+    pub audit_when_behind: WhenBehind,
+    /// Misses of one token in a minute, above which it is answered 429; 0 is no limit. Loopback is never limited.
+    pub misses_per_minute_max: u32,
     /// Limits of the fast listener.
     pub listener: ListenerConfig,
+}
+
+/// What a look-up does when the audit cannot take its entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenBehind {
+    /// Wait for room, at most [`AUDIT_WAIT_MS_MAX`], and be refused with 503 then.
+    #[default]
+    Wait,
+    /// Be refused with 503 at once.
+    Refuse,
+}
+
+impl WhenBehind {
+    /// How long a look-up waits for room.
+    pub const fn max_wait(self) -> Duration {
+        match self {
+            WhenBehind::Wait => Duration::from_millis(AUDIT_WAIT_MS_MAX),
+            WhenBehind::Refuse => Duration::ZERO,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            plaintext_networks: Vec::new(),
+            data_age_max_hours: None,
+            scrub_pause_s: None,
+            audit: true,
+            audit_retention_days: AUDIT_RETENTION_DAYS,
+            audit_sync_ms: AUDIT_SYNC_MS,
+            audit_when_behind: WhenBehind::default(),
+            misses_per_minute_max: MISSES_PER_MINUTE_MAX,
+            listener: ListenerConfig::default(),
+        }
+    }
 }
 
 /// Limits of the fast listener.
@@ -51,6 +101,18 @@ pub enum ConfigError {
         /// Where and what.
         source: Box<toml::de::Error>,
     },
+    /// A value that cannot be meant.
+    #[error("{}: {key} must be between {min} and {max}", path.display())]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// The least that is allowed.
+        min: u64,
+        /// The most.
+        max: u64,
+    },
 }
 
 impl Config {
@@ -58,7 +120,17 @@ impl Config {
     pub fn read(path: &Path) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Content { path: path.to_owned(), source: Box::new(source) })
+        let read = toml::from_str(&text);
+        let config: Config = read.map_err(|source| ConfigError::Content { path: path.to_owned(), source: Box::new(source) })?;
+        // A retention of no days would take away what the law asks to keep, and a sync at once would never rest.
+        let ranges = [
+            ("audit_retention_days", u64::from(config.audit_retention_days), 1, 36_500),
+            ("audit_sync_ms", config.audit_sync_ms, 10, 60_000),
+        ];
+        match ranges.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
+            Some((key, _, min, max)) => Err(ConfigError::OutOfRange { path: path.to_owned(), key, min, max }),
+            None => Ok(config),
+        }
     }
 
     /// Whether a peer's network is one from which plain text is accepted.
@@ -164,5 +236,38 @@ mod tests {
         }
         std::fs::write(&path, "").unwrap();
         assert_eq!(Config::read(&path).unwrap().scrub_pause_s, None);
+    }
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("shikaku.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path)
+    }
+
+    #[test]
+    fn the_audit_is_on_and_kept_for_five_years_unless_the_operator_says_otherwise() {
+        for config in [read("").unwrap(), Config::default()] {
+            assert!(config.audit && config.audit_when_behind == WhenBehind::Wait);
+            assert_eq!((config.audit_retention_days, config.audit_sync_ms, config.misses_per_minute_max), (1_827, 1_000, 600));
+            assert_eq!(config.audit_when_behind.max_wait(), Duration::from_secs(2));
+        }
+        let text = "audit = false\naudit_retention_days = 400\naudit_sync_ms = 50\naudit_when_behind = \"refuse\"\n\
+                    misses_per_minute_max = 0\n";
+        let config = read(text).unwrap();
+        assert!(!config.audit && config.audit_when_behind.max_wait().is_zero());
+        assert_eq!((config.audit_retention_days, config.audit_sync_ms, config.misses_per_minute_max), (400, 50, 0));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_meant_is_refused_with_its_key() {
+        for (text, key) in [
+            ("audit_retention_days = 0", "audit_retention_days"),
+            ("audit_sync_ms = 0", "audit_sync_ms"),
+            ("audit_sync_ms = 600000", "audit_sync_ms"),
+            ("audit_when_behind = \"drop\"", "audit_when_behind"),
+        ] {
+            assert!(read(text).unwrap_err().to_string().contains(key), "{text}");
+        }
     }
 }

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod config;
 mod desk;
 pub mod fast;
+pub mod misses;
 pub mod pages;
 pub mod service;
 pub mod tokens;

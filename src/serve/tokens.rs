@@ -7,6 +7,7 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::audit::TokenId;
 use crate::domain::identifier::InstitutionCode;
 
 /// What a token may do.
@@ -46,6 +47,8 @@ impl Role {
 pub struct Token {
     /// The first eight hex digits of its hash: how a person names it.
     pub name: String,
+    /// The same as a number: how the audit names it.
+    pub id: TokenId,
     /// The institution it belongs to.
     pub institution: InstitutionCode,
     /// What it may do.
@@ -166,7 +169,7 @@ fn parse_line(line: &str) -> Option<Token> {
 
 fn token_of(hash: [u8; 32], institution: InstitutionCode, role: Role) -> Token {
     let name = blake3::Hash::from_bytes(hash).to_hex().chars().take(8).collect();
-    Token { name, institution, role, hash }
+    Token { name, id: TokenId::of_hash(&hash), institution, role, hash }
 }
 
 fn hash(token: &[u8]) -> [u8; 32] {
@@ -189,6 +192,7 @@ mod tests {
         assert!(read.bearer(b"Bearer shk_other").is_none() && read.bearer(secret.as_bytes()).is_none());
         assert!(!std::fs::read_to_string(&path).unwrap().contains(&secret));
         let name = read.list()[0].name.clone();
+        assert_eq!(read.list()[0].id.to_string(), name, "the audit names a token as the list does");
         read.revoke(&path, &name).unwrap();
         assert!(Tokens::read(&path).unwrap().is_empty());
         assert!(read.revoke(&path, &name).is_err());
