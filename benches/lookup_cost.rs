@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use shikaku::audit::Via;
 use shikaku::population::Population;
 use shikaku::population::workload::{Asker, Question, Workload};
 use shikaku::registry::{OpenOptions, Registry};
@@ -84,7 +85,7 @@ fn main() {
 #[inline(never)]
 fn measured(service: &Service, request: &Request<'_>, body: &mut BytesMut) {
     let mut reply = Reply::new(body);
-    service.respond(request, false, &mut reply);
+    service.respond(request, Via::Fast, &mut reply);
 }
 
 impl Prepared {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::output::say;
 use super::{CommandError, Ended, Owner, owner_of_existing};
+use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor, Via};
 use crate::serve::api::client::Client;
 use crate::serve::config::Config;
 use crate::serve::fast::{Method, Reply, Request};
@@ -73,8 +74,13 @@ pub(super) fn run(arguments: &LookupArguments) -> Result<Ended, CommandError> {
             Owner::Server(client) => ask(&client, &target, content_type, None, body)?,
             Owner::Local(registry) => {
                 let service = Service::new(Config::default(), Tokens::default());
+                let audit = Auditor::open(&data.join(AUDIT_DIRECTORY), &AuditOptions::default());
+                let _ = service.audit.set(audit.map_err(|error| CommandError::new(error.to_string()))?);
                 let _ = service.reader.set(registry.reader());
-                answer_here(&service, &target, content_type, &body)
+                let answer = answer_here(&service, &target, content_type, &body);
+                let closed = service.audit.get().map_or(Ok(()), Auditor::close);
+                closed.map_err(|error| CommandError::new(error.to_string()))?;
+                answer
             }
         },
         (None, None) => return Err(CommandError::new("say --data or --url")),
@@ -110,7 +116,7 @@ fn answer_here(service: &Service, target: &str, content_type: &str, body: &[u8])
     };
     let mut out = BytesMut::new();
     let mut reply = Reply::new(&mut out);
-    service.respond(&request, true, &mut reply);
+    service.respond(&request, Via::Command, &mut reply);
     (reply.status_code(), out.to_vec())
 }
 

@@ -12,6 +12,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{CommandError, Ended, now};
+use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor};
 use crate::domain::day::Day;
 use crate::limits::SCRUB_PAUSE_S_DEFAULT;
 use crate::registry::view::today_in_japan;
@@ -85,6 +86,9 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     if registry.troubles().stops_writing().is_none() {
         registry.prune_to(today_in_japan(now() / 1000), now())?;
     }
+    if serving.config.audit {
+        let _ = service.audit.set(open_audit(serving)?);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let housekeeping = Housekeeping {
         registry: registry.clone(),
@@ -95,7 +99,8 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
         started,
         stop: stop.clone(),
     };
-    service.pages.store(Arc::new(Pages::of(&registry, Some(&listener.counters()), started)));
+    let audit = service.audit.get().map(Auditor::status);
+    service.pages.store(Arc::new(Pages::of(&registry, Some(&listener.counters()), audit, started)));
     let threads = housekeeping.start()?;
     let control = start_control(serving.data, registry.clone(), service.clone())?;
     // Answering begins when everything else stands.
@@ -114,8 +119,28 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
             tracing::error!("a thread of the housekeeping panicked");
         }
     }
+    // The last look-up was answered: what the audit still holds is written and sealed.
+    let closed = service.audit.get().map_or(Ok(()), Auditor::close);
     registry.finish(now())?;
+    closed.map_err(|error| CommandError::new(error.to_string()))?;
     Ok(Ended::Done)
+}
+
+/// Opens the audit; without it nothing is answered, unless the operator turned it off.
+fn open_audit(serving: &Serving<'_>) -> Result<Auditor, CommandError> {
+    let options = AuditOptions {
+        retention_days: serving.config.audit_retention_days,
+        sync_ms: serving.config.audit_sync_ms,
+        ..AuditOptions::default()
+    };
+    let audit = Auditor::open(&serving.data.join(AUDIT_DIRECTORY), &options);
+    let audit = audit.map_err(|error| {
+        CommandError::new(format!("{error}; look-ups are answered only when they can be audited (or with `audit = false`)"))
+    })?;
+    for note in audit.notes() {
+        tracing::info!("{note}");
+    }
+    Ok(audit)
 }
 
 /// Off loopback, plain text needs tokens and a named network.
@@ -191,7 +216,8 @@ impl Housekeeping {
                 tracing::error!(%error, "maintenance failed");
             }
             if turn.is_multiple_of(10) {
-                self.service.pages.store(Arc::new(Pages::of(&self.registry, Some(&self.counters), self.started)));
+                let audit = self.service.audit.get().map(Auditor::status);
+                self.service.pages.store(Arc::new(Pages::of(&self.registry, Some(&self.counters), audit, self.started)));
             }
             if turn.is_multiple_of(20) {
                 self.reread_tokens(&mut tokens_changed);

@@ -4,8 +4,9 @@
 use bytes::BytesMut;
 use crossbeam_epoch::Guard;
 
-use super::desk::{Desk, Form, check_retention};
+use super::desk::{AUDIT_BEHIND, BEFORE_RETENTION, Desk, Form, check_retention};
 use super::fast::wire::{Parameters, WireError, parse_line, write_compact_error, write_error};
+use crate::audit::{self, AuditFull, BatchEntry};
 use crate::domain::day::Day;
 use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_BYTES_MAX, BATCH_LINES_MAX};
 use crate::registry::lookup::Inquiry;
@@ -20,37 +21,52 @@ struct Line {
     refused: Option<WireError>,
 }
 
-/// Answers every line of `body`, in order.
+/// Answers every line of `body`, in order; returns how many found nobody. What was looked up is noted even of a batch that is refused
+/// half-way.
 pub(super) fn answer(
     desk: &Desk<'_>,
     body: &[u8],
     parameters: &Parameters,
     today: Day,
+    mut noted: Option<BatchEntry<'_>>,
     out: &mut BytesMut,
-) -> Result<(), WireError> {
+) -> Result<u32, WireError> {
+    let answered = answer_lines(desk, body, parameters, today, &mut noted, out);
+    noted.map_or(Ok(()), BatchEntry::finish).map_err(|AuditFull| AUDIT_BEHIND)?;
+    answered
+}
+
+fn answer_lines(
+    desk: &Desk<'_>,
+    body: &[u8],
+    parameters: &Parameters,
+    today: Day,
+    noted: &mut Option<BatchEntry<'_>>,
+    out: &mut BytesMut,
+) -> Result<u32, WireError> {
     if body.len() > BATCH_BYTES_MAX {
         return Err(WireError::refused(413, "batch_too_large", "a batch is at most 1 MiB; send several"));
     }
     let body = body.strip_suffix(b"\n").unwrap_or(body);
     if body.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
     let mut lines = Lines(Some(body));
     let mut run = [const { Line { inquiry: Inquiry::blank(), refused: None } }; RUN];
     let guard = crossbeam_epoch::pin();
-    let mut count = 0;
+    let (mut count, mut misses) = (0, 0);
     loop {
         let mut length = 0;
         for (line, text) in run.iter_mut().zip(&mut lines) {
             line.read(text, desk, parameters, today, &guard);
             length += 1;
         }
-        let Some(run) = run.get(..length).filter(|run| !run.is_empty()) else { return Ok(()) };
+        let Some(run) = run.get(..length).filter(|run| !run.is_empty()) else { return Ok(misses) };
         count += length;
         if count > BATCH_LINES_MAX {
             return Err(WireError::refused(413, "too_many_lines", "a batch is at most 10,000 lines; send several"));
         }
-        answer_run(run, desk, &guard, out);
+        misses += answer_run(run, desk, &guard, noted, out)?;
         if out.len() > BATCH_ANSWER_BYTES_MAX {
             return Err(WireError::refused(413, "answer_too_large", "the answer is over 8 MiB; send fewer lines"));
         }
@@ -75,19 +91,42 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-fn answer_run(run: &[Line], desk: &Desk<'_>, guard: &Guard, out: &mut BytesMut) {
+fn answer_run(
+    run: &[Line],
+    desk: &Desk<'_>,
+    guard: &Guard,
+    noted: &mut Option<BatchEntry<'_>>,
+    out: &mut BytesMut,
+) -> Result<u32, WireError> {
     if desk.consent {
         for line in run.iter().filter(|line| line.refused.is_none()) {
             desk.reader.prefetch_dossier(guard, &line.inquiry);
         }
     }
+    let mut misses = 0;
     for line in run {
-        match &line.refused {
-            None => desk.answer(guard, &line.inquiry, out),
-            Some(error) if desk.form == Form::Compact => write_compact_error(error, out),
-            Some(error) => write_error(error, out),
-        }
+        let inquiry = &line.inquiry;
+        let in_audit = match &line.refused {
+            None => {
+                let verdict = desk.answer(guard, inquiry, out);
+                misses += u32::from(audit::is_miss(verdict));
+                noted.as_mut().map(|noted| noted.line(inquiry.key_hash(), inquiry.service_date, verdict))
+            }
+            Some(error) => {
+                match desk.form {
+                    Form::Compact => write_compact_error(error, out),
+                    Form::Json => write_error(error, out),
+                }
+                // A question that was read but lies too far back names somebody all the same.
+                noted.as_mut().map(|noted| match error.code {
+                    BEFORE_RETENTION => noted.unanswered_line(inquiry.key_hash(), inquiry.service_date),
+                    _ => noted.malformed_line(),
+                })
+            }
+        };
+        in_audit.unwrap_or(Ok(())).map_err(|AuditFull| AUDIT_BEHIND)?;
     }
+    Ok(misses)
 }
 
 impl Line {

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use crossbeam_epoch::Guard;
 
 use super::fast::wire::{WireError, write_compact, write_json};
-use crate::domain::decision;
+use crate::domain::decision::{self, Verdict};
 use crate::domain::identifier::InstitutionCode;
 use crate::registry::lookup::Inquiry;
 use crate::registry::{Reader, View};
@@ -27,9 +27,9 @@ pub(super) struct Desk<'r> {
 }
 
 impl Desk<'_> {
-    /// Looks up and writes the answer, with its line end. Without consent nothing is looked up.
+    /// Looks up and writes the answer, with its line end; returns its verdict. Without consent nothing is looked up.
     #[inline]
-    pub(super) fn answer(&self, guard: &Guard, inquiry: &Inquiry, out: &mut BytesMut) {
+    pub(super) fn answer(&self, guard: &Guard, inquiry: &Inquiry, out: &mut BytesMut) -> Verdict {
         let answer = if self.consent {
             self.reader.answer(guard, self.view, inquiry, self.institution, self.now_unix_s)
         } else {
@@ -39,14 +39,25 @@ impl Desk<'_> {
             Form::Json => write_json(&answer, self.view, out),
             Form::Compact => write_compact(&answer, out),
         }
+        answer.verdict
     }
 }
+
+/// The audit cannot take the look-up's entry, so that it must not be answered.
+pub(super) const AUDIT_BEHIND: WireError = WireError::refused(
+    503,
+    "audit_behind",
+    "the audit cannot take an entry for this look-up; the operator is told in /v1/status",
+);
+
+/// The word for a day before what is kept.
+pub(super) const BEFORE_RETENTION: &str = "before_retention";
 
 /// A day before what is kept cannot be answered, with or without consent.
 #[inline]
 pub(super) fn check_retention(inquiry: &Inquiry, view: &View) -> Result<(), WireError> {
     if inquiry.service_date < view.horizon {
-        return Err(WireError::bad("before_retention", "the service date lies before what is kept (24 months)", "service_date"));
+        return Err(WireError::bad(BEFORE_RETENTION, "the service date lies before what is kept (24 months)", "service_date"));
     }
     Ok(())
 }

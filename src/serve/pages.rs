@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::clock::now_unix_ms;
 use super::fast::{Counted, Counters};
+use crate::audit::{AuditCondition, AuditStatus};
 use crate::registry::view::rfc3339_japan;
 use crate::registry::{Registry, Trouble, View};
 
@@ -32,8 +33,8 @@ impl Pages {
     }
 
     /// Of a registry that answers.
-    pub fn of(registry: &Registry, counters: Option<&Counters>, started: Instant) -> Pages {
-        let moment = Moment::of(registry, counters, started);
+    pub fn of(registry: &Registry, counters: Option<&Counters>, audit: Option<AuditStatus>, started: Instant) -> Pages {
+        let moment = Moment::of(registry, counters, audit, started);
         Pages { health: moment.health(), status: moment.status(), metrics: moment.metrics() }
     }
 }
@@ -44,13 +45,14 @@ struct Moment<'r> {
     view: Guard<Arc<View>>,
     troubles: Vec<(Trouble, String)>,
     counted: Option<Counted>,
+    audit: Option<AuditStatus>,
     uptime_s: u64,
     resident_bytes: u64,
     now_unix_s: u64,
 }
 
 impl<'r> Moment<'r> {
-    fn of(registry: &'r Registry, counters: Option<&Counters>, started: Instant) -> Moment<'r> {
+    fn of(registry: &'r Registry, counters: Option<&Counters>, audit: Option<AuditStatus>, started: Instant) -> Moment<'r> {
         let reader = registry.reader();
         let view = reader.view();
         let now_unix_s = now_unix_ms() / 1000;
@@ -58,18 +60,20 @@ impl<'r> Moment<'r> {
         troubles.extend(old_data(&view, reader.data_age_max_s(), now_unix_s));
         let counted = counters.map(Counters::read);
         let uptime_s = started.elapsed().as_secs();
-        Moment { registry, view, troubles, counted, uptime_s, resident_bytes: resident_bytes(), now_unix_s }
+        Moment { registry, view, troubles, counted, audit, uptime_s, resident_bytes: resident_bytes(), now_unix_s }
     }
 
     fn health(&self) -> String {
-        let words: Vec<&str> = self.troubles.iter().map(|(trouble, _)| trouble.word()).collect();
+        let own = self.troubles.iter().map(|(trouble, _)| trouble.word());
+        let words: Vec<&str> = own.chain(self.audit_trouble().map(|(word, _)| word)).collect();
         format!("{}\n", json!({ "status": "ok", "troubles": words }))
     }
 
     fn status(&self) -> String {
         let (figures, view) = (self.registry.figures(), &self.view);
-        let troubles: Vec<_> =
-            self.troubles.iter().map(|(trouble, detail)| json!({ "trouble": trouble.word(), "detail": detail })).collect();
+        let own = self.troubles.iter().map(|(trouble, detail)| (trouble.word(), detail.clone()));
+        let troubles = own.chain(self.audit_trouble()).map(|(word, detail)| json!({ "trouble": word, "detail": detail }));
+        let troubles: Vec<_> = troubles.collect();
         let status = json!({
             "status": "ok",
             "version": env!("CARGO_PKG_VERSION"),
@@ -89,9 +93,21 @@ impl<'r> Moment<'r> {
             },
             "connections": self.counted.as_ref().map(|counted| counted.connections),
             "troubles": troubles,
+            "audit": self.audit.as_ref().map(audit_json),
             "feeds": self.feeds(),
         });
         format!("{status}\n")
+    }
+
+    /// What is wrong with the audit, as a trouble.
+    fn audit_trouble(&self) -> Option<(&'static str, String)> {
+        let audit = self.audit.as_ref()?;
+        let word = match audit.condition {
+            AuditCondition::OutOfSpace => "audit_out_of_space",
+            AuditCondition::Poisoned => "audit_poisoned",
+            AuditCondition::Recording | AuditCondition::Closed => return None,
+        };
+        Some((word, audit.why.clone().unwrap_or_default()))
     }
 
     /// The authorities' feeds, by code.
@@ -131,11 +147,31 @@ impl<'r> Moment<'r> {
         let oldest = view.sources.oldest_feed_unix_s().map_or(0, |last| self.now_unix_s.saturating_sub(last));
         gauge("oldest_feed_age_seconds", "Age of the oldest authority's last feed.", oldest);
         gauge("troubles", "Troubles that do not stop look-ups.", self.troubles.len() as u64);
+        if let Some(audit) = &self.audit {
+            gauge("audit_written_entry", "The last entry of the audit that was written.", audit.written_entry);
+            gauge("audit_durable_entry", "The last entry of the audit that survives a power failure.", audit.durable_entry);
+            gauge("audit_waiting_words", "Words that wait for the audit's thread.", audit.waiting_words);
+            gauge("audit_refused", "Look-ups refused because the audit had no room.", audit.refused);
+            gauge("audit_lost", "Entries that were taken and could not be written.", audit.lost);
+        }
         if let Some(counted) = &self.counted {
             counted.each(|name, help, value| gauge(name, help, value));
         }
         out
     }
+}
+
+fn audit_json(audit: &AuditStatus) -> serde_json::Value {
+    json!({
+        "condition": audit.condition.word(),
+        "why": audit.why,
+        "segment": audit.segment,
+        "written_entry": audit.written_entry,
+        "durable_entry": audit.durable_entry,
+        "durable_chain": audit.durable_chain.to_string(),
+        "refused": audit.refused,
+        "lost": audit.lost,
+    })
 }
 
 fn old_data(view: &View, age_max_s: Option<u64>, now_unix_s: u64) -> Option<(Trouble, String)> {

@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 use super::batch;
 use super::clock::Clock;
 use super::config::Config;
-use super::desk::{Desk, Form, check_retention};
+use super::desk::{AUDIT_BEHIND, Desk, Form, check_retention};
 use super::fast::wire::{WireError, parse_json, parse_line, parse_parameters, write_error};
 use super::fast::{Answer, ContentType, Method, Reply, Request};
+use super::misses::Misses;
 use super::pages::Pages;
 use super::tokens::{Role, Tokens};
+use crate::audit::{self, AuditFull, Auditor, BatchHead, Entry, TokenId, Via};
 use crate::domain::identifier::InstitutionCode;
 use crate::registry::Reader;
 use crate::registry::lookup::Inquiry;
@@ -26,6 +28,9 @@ pub struct Service {
     pub clock: Clock,
     /// Health, status and metrics, written by another thread.
     pub pages: ArcSwap<Pages>,
+    /// Set before the reader, unless the operator turned it off: every look-up leaves an entry there.
+    pub audit: OnceLock<Auditor>,
+    misses: Misses,
     config: Config,
 }
 
@@ -37,13 +42,16 @@ impl Service {
             tokens: ArcSwap::from_pointee(tokens),
             clock: Clock::started(),
             pages: ArcSwap::from_pointee(Pages::loading()),
+            audit: OnceLock::new(),
+            misses: Misses::new(config.misses_per_minute_max),
             config,
         }
     }
 
-    /// Answers one request. `trusted` says that the peer has already shown who it is: it came through the owner's socket.
-    pub fn respond(&self, request: &Request<'_>, trusted: bool, reply: &mut Reply<'_>) {
-        if let Err(error) = self.try_respond(request, trusted, reply) {
+    /// Answers one request that came by a door. Only on the fast listener must the peer show who it is: the owner's socket and the
+    /// directory are the operator's.
+    pub fn respond(&self, request: &Request<'_>, via: Via, reply: &mut Reply<'_>) {
+        if let Err(error) = self.try_respond(request, via, reply) {
             reply.discard();
             reply.status(error.status);
             reply.content_type(ContentType::Json);
@@ -51,16 +59,16 @@ impl Service {
         }
     }
 
-    fn try_respond(&self, request: &Request<'_>, trusted: bool, reply: &mut Reply<'_>) -> Result<(), WireError> {
+    fn try_respond(&self, request: &Request<'_>, via: Via, reply: &mut Reply<'_>) -> Result<(), WireError> {
         let is_get = matches!(request.method, Method::Get | Method::Head);
         match request.path {
             "/v1/eligibility" => {
                 post_only(request)?;
-                self.single(request, self.institution_of(request, trusted)?, reply)
+                self.single(request, &self.asker(request, via)?, reply)
             }
             "/v1/eligibility/batch" => {
                 post_only(request)?;
-                self.batch(request, self.institution_of(request, trusted)?, reply)
+                self.batch(request, &self.asker(request, via)?, reply)
             }
             "/v1/health" | "/v1/status" | "/metrics" if !is_get => {
                 Err(WireError::refused(405, "method_not_allowed", "only GET is answered here"))
@@ -73,7 +81,7 @@ impl Service {
                 Ok(())
             }
             "/v1/status" | "/metrics" => {
-                self.may_monitor(request, trusted)?;
+                self.may_monitor(request, via)?;
                 let pages = self.pages.load();
                 if request.path == "/metrics" {
                     reply.content_type(ContentType::Prometheus);
@@ -88,12 +96,7 @@ impl Service {
         }
     }
 
-    fn single(
-        &self,
-        request: &Request<'_>,
-        token_institution: Option<InstitutionCode>,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), WireError> {
+    fn single(&self, request: &Request<'_>, asker: &Asker, reply: &mut Reply<'_>) -> Result<(), WireError> {
         let reader = self.loaded()?;
         let parameters = parse_parameters(request.query)?;
         let today = self.clock.today();
@@ -109,56 +112,88 @@ impl Service {
             }
             _ => return Err(unsupported("application/json or text/plain")),
         };
-        let institution = agreed(token_institution, named)?;
+        let institution = asker.agreed(named)?;
         let view = reader.view();
         check_retention(&inquiry, &view)?;
         let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
         reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Json });
         let desk = Desk { reader, view: &view, consent, institution, form, now_unix_s: self.clock.unix_s() };
-        desk.answer(&crossbeam_epoch::pin(), &inquiry, reply.body());
+        let verdict = desk.answer(&crossbeam_epoch::pin(), &inquiry, reply.body());
+        if let Some(audit) = self.audit.get() {
+            let entry = Entry {
+                unix_ms: self.clock.unix_ms(),
+                institution,
+                token: asker.token,
+                key: inquiry.key_hash(),
+                service_date: inquiry.service_date,
+                consent,
+                verdict,
+                sequence: view.sequence,
+                via: asker.via,
+            };
+            let max_wait = self.config.audit_when_behind.max_wait();
+            audit.note_waiting(&entry, max_wait).map_err(|AuditFull| AUDIT_BEHIND)?;
+        }
+        self.count_misses(asker, u32::from(audit::is_miss(verdict)));
         Ok(())
     }
 
-    fn batch(
-        &self,
-        request: &Request<'_>,
-        token_institution: Option<InstitutionCode>,
-        reply: &mut Reply<'_>,
-    ) -> Result<(), WireError> {
+    fn batch(&self, request: &Request<'_>, asker: &Asker, reply: &mut Reply<'_>) -> Result<(), WireError> {
         let reader = self.loaded()?;
         let parameters = parse_parameters(request.query)?;
         if !matches!(media_type(request.content_type), "text/tab-separated-values" | "text/plain") {
             return Err(unsupported("text/tab-separated-values"));
         }
-        let institution = agreed(token_institution, parameters.institution)?;
+        let institution = asker.agreed(parameters.institution)?;
         let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
         reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Ndjson });
-        let (view, now_unix_s) = (reader.view(), self.clock.unix_s());
-        let desk = Desk { reader, view: &view, consent: parameters.consent, institution, form, now_unix_s };
-        batch::answer(&desk, request.body, &parameters, self.clock.today(), reply.body())
+        let (view, consent) = (reader.view(), parameters.consent);
+        let desk = Desk { reader, view: &view, consent, institution, form, now_unix_s: self.clock.unix_s() };
+        let noted = self.audit.get().map(|audit| {
+            let (unix_ms, token, via) = (self.clock.unix_ms(), asker.token, asker.via);
+            let head = BatchHead { unix_ms, institution, token, consent, sequence: view.sequence, via };
+            audit.batch(head, self.config.audit_when_behind.max_wait())
+        });
+        let misses = batch::answer(&desk, request.body, &parameters, self.clock.today(), noted, reply.body())?;
+        self.count_misses(asker, misses);
+        Ok(())
+    }
+
+    fn count_misses(&self, asker: &Asker, misses: u32) {
+        if let (Some(token), true) = (asker.token, asker.is_limited && misses > 0) {
+            self.misses.count(token, misses, self.clock.unix_s());
+        }
     }
 
     fn loaded(&self) -> Result<&Reader, WireError> {
         self.reader.get().ok_or(WireError::refused(503, "loading", "the register is being loaded; ask again shortly"))
     }
 
-    /// The institution that a look-up counts as, by its token. Without any token configured, loopback alone may ask, and says so
-    /// itself.
-    fn institution_of(&self, request: &Request<'_>, trusted: bool) -> Result<Option<InstitutionCode>, WireError> {
-        if trusted {
-            return Ok(None);
+    /// Who asks, by the token. Without any token configured, loopback alone may ask, and says itself for which institution. A token that
+    /// found nobody too often in this minute waits for the next; loopback never does.
+    fn asker(&self, request: &Request<'_>, via: Via) -> Result<Asker, WireError> {
+        if via != Via::Fast {
+            return Ok(Asker { institution: None, token: None, via, is_limited: false });
         }
         self.check_network(request.peer)?;
+        let is_loopback = request.peer.to_canonical().is_loopback();
         let tokens = self.tokens.load();
         if tokens.is_empty() {
-            return if request.peer.to_canonical().is_loopback() { Ok(None) } else { Err(UNAUTHORIZED) };
+            let anybody = Asker { institution: None, token: None, via, is_limited: false };
+            return if is_loopback { Ok(anybody) } else { Err(UNAUTHORIZED) };
         }
         let token = request.authorization.and_then(|header| tokens.bearer(header)).ok_or(UNAUTHORIZED)?;
-        if token.role == Role::Lookup { Ok(Some(token.institution)) } else { Err(FORBIDDEN_ROLE) }
+        if token.role != Role::Lookup {
+            return Err(FORBIDDEN_ROLE);
+        }
+        if !is_loopback && !self.misses.allows(token.id, self.clock.unix_s()) {
+            return Err(TOO_MANY_MISSES);
+        }
+        Ok(Asker { institution: Some(token.institution), token: Some(token.id), via, is_limited: !is_loopback })
     }
 
-    fn may_monitor(&self, request: &Request<'_>, trusted: bool) -> Result<(), WireError> {
-        if trusted || request.peer.to_canonical().is_loopback() {
+    fn may_monitor(&self, request: &Request<'_>, via: Via) -> Result<(), WireError> {
+        if via != Via::Fast || request.peer.to_canonical().is_loopback() {
             return Ok(());
         }
         self.check_network(request.peer)?;
@@ -176,6 +211,11 @@ impl Service {
 }
 
 const UNAUTHORIZED: WireError = WireError::refused(401, "unauthorized", "a valid token is needed: Authorization: Bearer …");
+const TOO_MANY_MISSES: WireError = WireError::refused(
+    429,
+    "too_many_misses",
+    "this token asked about too many unknown people; it may ask again in the next minute",
+);
 const FORBIDDEN_ROLE: WireError = WireError::refused(403, "forbidden", "this token may not look up");
 
 /// The service on the fast listener.
@@ -183,7 +223,7 @@ pub struct FastService(pub Arc<Service>);
 
 impl Answer for FastService {
     fn answer(&self, request: &Request<'_>, reply: &mut Reply<'_>) {
-        self.0.respond(request, false, reply);
+        self.0.respond(request, Via::Fast, reply);
     }
 }
 
@@ -204,17 +244,27 @@ fn only_line(body: &[u8]) -> Result<&[u8], WireError> {
     Ok(line)
 }
 
-/// A token's institution is the institution; another one in the question is refused.
-fn agreed(token: Option<InstitutionCode>, named: Option<InstitutionCode>) -> Result<Option<InstitutionCode>, WireError> {
-    match (token, named) {
-        (Some(token), Some(named)) if token != named => Err(WireError {
-            status: 403,
-            code: "institution_mismatch",
-            message: "the institution is not the token's",
-            field: Some("institution"),
-        }),
-        (Some(token), _) => Ok(Some(token)),
-        (None, named) => Ok(named),
+/// Who asks.
+struct Asker {
+    institution: Option<InstitutionCode>,
+    token: Option<TokenId>,
+    via: Via,
+    /// Whether its misses count.
+    is_limited: bool,
+}
+
+impl Asker {
+    /// A token's institution is the institution; another one in the question is refused.
+    fn agreed(&self, named: Option<InstitutionCode>) -> Result<Option<InstitutionCode>, WireError> {
+        match (self.institution, named) {
+            (Some(own), Some(named)) if own != named => Err(WireError {
+                status: 403,
+                code: "institution_mismatch",
+                message: "the institution is not the token's",
+                field: Some("institution"),
+            }),
+            (own, named) => Ok(own.or(named)),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use http_body_util::BodyExt;
 use tokio::net::UnixListener;
 
 use super::{AppliedBody, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
+use crate::audit::Via;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
 use crate::ingest::register::{LocalRegister, Register};
@@ -182,7 +183,7 @@ async fn look_up(State(owner): State<Owner>, request: Request) -> Response {
     };
     let mut out = BytesMut::new();
     let mut reply = Reply::new(&mut out);
-    owner.service.respond(&request, true, &mut reply);
+    owner.service.respond(&request, Via::Control, &mut reply);
     let status = StatusCode::from_u16(reply.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = reply.media_type();
     (status, [(header::CONTENT_TYPE, kind)], out.freeze()).into_response()
