@@ -57,15 +57,16 @@ pub(super) struct Effects {
 pub(super) enum Filling {
     /// It stands at a frame, and every batch says at which.
     InPlace,
-    /// As before, but its dossiers were not read at this start: they are judged before anything is written to them.
-    Unjudged {
-        /// How many dossiers it must hold.
-        dossiers: u64,
-        /// What their rows must add up to.
-        rows: StateChecksum,
-    },
     /// It is rebuilt: it says nothing of itself before it is whole, or a rebuild that stopped halfway would pass for the state.
     Anew,
+}
+
+/// What a store must hold whose dossiers were not read at this start.
+pub(super) struct Unjudged {
+    /// How many dossiers.
+    pub(super) dossiers: u64,
+    /// What their rows must add up to.
+    pub(super) rows: StateChecksum,
 }
 
 struct Queue {
@@ -91,12 +92,13 @@ pub(super) struct WriteBehind {
 }
 
 impl WriteBehind {
-    /// Starts the thread on a store that stands at `applied`. A store that fails leaves a marker, so that the next start judges it
-    /// to its last page.
+    /// Starts the thread on a store that stands at `applied`. An unjudged store is judged before anything is written to it. One that
+    /// fails leaves a marker, so that the next start judges it to its last page.
     pub(super) fn start(
         store: Store,
         applied: u64,
         filling: Filling,
+        unjudged: Option<Unjudged>,
         troubles: Arc<Troubles>,
         marker: PathBuf,
     ) -> std::io::Result<WriteBehind> {
@@ -107,7 +109,7 @@ impl WriteBehind {
         let (its_store, its_detacher) = (store.clone(), detacher.clone());
         let run = move || {
             let written = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                judge(filling, &its_store)?;
+                judge(unjudged.as_ref(), &its_store)?;
                 write_all(&its_detacher.shared, &its_store)
             }));
             let panicked = || Err(StoreError::Panicked("in the thread that writes it".to_owned()));
@@ -204,11 +206,11 @@ impl Drop for WriteBehind {
 }
 
 /// Reads an unjudged store whole. Look-ups go on meanwhile, and so does registering until the queue is full.
-fn judge(filling: Filling, slot: &Slot) -> Result<(), StoreError> {
-    let Filling::Unjudged { dossiers, rows } = filling else { return Ok(()) };
+fn judge(unjudged: Option<&Unjudged>, slot: &Slot) -> Result<(), StoreError> {
+    let Some(Unjudged { dossiers, rows }) = unjudged else { return Ok(()) };
     let store = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let began = Instant::now();
-    let judged = store.map_or(Ok(()), |store| load::check_dossiers(&store, dossiers, &rows));
+    let judged = store.map_or(Ok(()), |store| load::check_dossiers(&store, *dossiers, rows));
     if judged.is_ok() {
         tracing::info!(seconds = began.elapsed().as_secs(), "the store was read and adds up");
     }
@@ -320,7 +322,7 @@ fn apply_run(store: &Store, run: Vec<Effects>, filling: Filling) -> Result<u64, 
     }
     let Some(meta) = last else { return Ok(0) };
     match filling {
-        Filling::InPlace | Filling::Unjudged { .. } => store.apply(batch, &meta)?,
+        Filling::InPlace => store.apply(batch, &meta)?,
         Filling::Anew => store.apply_unplaced(batch)?,
     }
     Ok(meta.position.sequence)

@@ -12,7 +12,7 @@ use crate::registry::load::{self, LoadError};
 use crate::registry::snapshot::SnapshotReader;
 use crate::registry::troubles::Trouble;
 use crate::registry::view::today_in_japan;
-use crate::registry::write_behind::{Filling, WriteBehind};
+use crate::registry::write_behind::{Filling, Unjudged, WriteBehind};
 use crate::registry::writer::{ReplayError, Writer};
 use crate::registry::{RegistryError, horizon_on};
 use crate::store::{Store, StoreMeta};
@@ -31,7 +31,7 @@ impl Opening<'_> {
         let log = LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?;
         writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
         let store = store.map_or_else(|| Store::open(&self.store_path()), Ok)?;
-        self.attach(&mut writer, store, Filling::InPlace)?;
+        self.attach(&mut writer, store, Filling::InPlace, None)?;
         self.begin_stream(&mut writer)?;
         Ok(writer)
     }
@@ -43,18 +43,18 @@ impl Opening<'_> {
         store: Store,
         meta: &StoreMeta,
     ) -> Result<Option<Writer>, RegistryError> {
-        let (mut writer, filling) = match self.load_image(log, &store, meta)? {
+        let (mut writer, unjudged) = match self.load_image(log, &store, meta)? {
             Some(writer) => {
-                let filling = Filling::Unjudged { dossiers: writer.dossiers, rows: writer.tally.checksum };
-                (writer, filling)
+                let unjudged = Unjudged { dossiers: writer.dossiers, rows: writer.tally.checksum };
+                (writer, Some(unjudged))
             }
             None => match self.load_store(&store, meta)? {
-                Some(writer) => (writer, Filling::InPlace),
+                Some(writer) => (writer, None),
                 None => return Ok(None),
             },
         };
         let applied = meta.position.sequence;
-        self.attach(&mut writer, store, filling)?;
+        self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
         match self.replay(log, &mut writer) {
             Ok(end) if end.position.sequence < applied => {
                 let detail = format!("the log ends at sequence {}, the store stands at {applied}", end.position.sequence);
@@ -79,7 +79,7 @@ impl Opening<'_> {
     pub(super) fn start_from_log(&mut self, log: &LogReader, found: FoundStore) -> Result<Writer, RegistryError> {
         let mut writer = self.empty_writer(self.verified(log.beginning())?)?;
         let store = self.fresh_store(found)?;
-        self.attach(&mut writer, store, Filling::Anew)?;
+        self.attach(&mut writer, store, Filling::Anew, None)?;
         self.rebuild(log, writer)
     }
 
@@ -95,7 +95,7 @@ impl Opening<'_> {
         if let Some(base) = base {
             base.load(&mut writer, Some(&store), beginning)?;
         }
-        self.attach(&mut writer, store, Filling::Anew)?;
+        self.attach(&mut writer, store, Filling::Anew, None)?;
         self.rebuild(log, writer)
     }
 
@@ -218,8 +218,15 @@ impl Opening<'_> {
         Ok(())
     }
 
-    fn attach(&self, writer: &mut Writer, store: Store, filling: Filling) -> Result<(), RegistryError> {
-        let started = WriteBehind::start(store, writer.position.sequence, filling, self.troubles.clone(), self.failed_path());
+    fn attach(
+        &self,
+        writer: &mut Writer,
+        store: Store,
+        filling: Filling,
+        unjudged: Option<Unjudged>,
+    ) -> Result<(), RegistryError> {
+        let (applied, troubles) = (writer.position.sequence, self.troubles.clone());
+        let started = WriteBehind::start(store, applied, filling, unjudged, troubles, self.failed_path());
         let behind = started.map_err(|source| RegistryError::Directory { path: self.store_path(), source })?;
         writer.behind = Some(behind);
         Ok(())
