@@ -34,6 +34,20 @@ fn split_around(place: usize, text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
+/// Whether a text stands in JSON as it is: no quote, no backslash, no control character. It may say no of a text that does, which then
+/// takes the long way to the same bytes.
+#[inline]
+pub(super) fn is_plain_in_json(text: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = text.as_chunks::<8>();
+    let special = words.iter().fold(0, |special, word| {
+        let word = u64::from_le_bytes(*word);
+        let control = word.wrapping_sub(ONES * 0x20) & !word & ONES * 0x80;
+        special | control | zero_bytes(word ^ ONES * 0x22) | zero_bytes(word ^ ONES * 0x5c)
+    });
+    special == 0 && rest.iter().all(|byte| *byte >= 0x20 && !matches!(byte, b'"' | b'\\'))
+}
+
 /// A word whose lowest set bit is in the first byte of `word`, from the low end, that is zero. Bytes above it may be marked wrongly.
 #[inline]
 const fn zero_bytes(word: u64) -> u64 {
@@ -43,6 +57,19 @@ const fn zero_bytes(word: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_json_must_escape_is_seen_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            let must = byte < 0x20 || matches!(byte, b'"' | b'\\');
+            for place in 0..20 {
+                let mut text = *b"abcdefghijklmnopqrst";
+                text[place] = byte;
+                assert_eq!(!is_plain_in_json(&text), must, "{byte} at {place}");
+            }
+        }
+        assert!(is_plain_in_json("子ども医療費受給者証（東京都千代田区）".as_bytes()));
+    }
 
     #[test]
     fn a_byte_is_found_where_a_plain_search_finds_it() {
