@@ -12,6 +12,9 @@ if ! command -v curl >/dev/null; then
   fi
 fi
 
+# Redis, PostgreSQL and memcached, which the load tester is set beside. Its tests say so where one is missing.
+scripts/peers.sh || echo "not all peers of the load tester could be installed; their tests say which they leave out"
+
 echo "== tests"
 cargo test --workspace --locked
 
@@ -19,3 +22,6 @@ echo "== the index's publish step, every interleaving (loom)"
 cargo test --locked --release --features loom --lib -- loom_
 
 scripts/sanitize.sh
+
+echo "== instructions a look-up"
+scripts/instructions.sh

@@ -1,6 +1,7 @@
 //! Memory for the arena and the table: mapped in one piece, with huge pages where the system gives them, or from the heap for
 //! tests and tools that cannot map.
 
+#[cfg(not(feature = "loom"))]
 use std::sync::atomic::AtomicU64;
 
 use memmap2::{Advice, MmapMut};
