@@ -116,7 +116,7 @@ const _: () = assert!(BATCH_BYTES_MAX <= LISTENER_BODY_BYTES_MAX);
 pub const IMAGE_FROM_BYTES: u64 = 256 << 20;
 
 /// The image is written when nothing was registered for this long.
-pub const IMAGE_IDLE_S: u64 = 30;
+pub const IMAGE_IDLE_S: u64 = 10;
 
 /// The image is written anew when it is this many frames behind: fewer are replayed in a moment.
 pub const IMAGE_FRAMES_BEHIND: u64 = 32;
