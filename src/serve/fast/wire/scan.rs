@@ -38,12 +38,15 @@ fn split_around(place: usize, text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// takes the long way to the same bytes.
 #[inline]
 pub(super) fn is_plain_in_json(text: &[u8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
+    const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     let (words, rest) = text.as_chunks::<8>();
     let special = words.iter().fold(0, |special, word| {
         let word = u64::from_le_bytes(*word);
-        let control = word.wrapping_sub(ONES * 0x20) & !word & ONES * 0x80;
-        special | control | zero_bytes(word ^ ONES * 0x22) | zero_bytes(word ^ ONES * 0x5c)
+        let control = word.wrapping_sub(SPACES) & !word & HIGH_BITS;
+        special | control | zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES)
     });
     special == 0 && rest.iter().all(|byte| *byte >= 0x20 && !matches!(byte, b'"' | b'\\'))
 }
