@@ -37,6 +37,8 @@ pub(in crate::registry) struct Images {
 impl Images {
     /// Looks for the image of a directory.
     pub(in crate::registry) fn of(directory: &Path, options: ImageOptions) -> Images {
+        // What a crash left half-written.
+        let _ = std::fs::remove_file(writer::aside(&path(directory)));
         let taken_at = ImageReader::open(&path(directory)).map_or(0, |image| image.meta.position.sequence);
         Images { options, taken_at: AtomicU64::new(taken_at) }
     }
@@ -71,4 +73,10 @@ impl Registry {
         }
         Ok(false)
     }
+}
+
+/// The log comes first: an image is written only where as much again stays free.
+fn leaves_room(directory: &Path, image_bytes: u64) -> bool {
+    let free_bytes = rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+    free_bytes / 2 >= image_bytes
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -22,8 +22,30 @@ pub(in crate::registry) fn write(
     frozen: &Frozen,
     mut go_on: impl FnMut() -> bool,
 ) -> io::Result<bool> {
-    let aside = path.with_extension("tmp");
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
+    let aside = aside(path);
+    let written = write_aside(&aside, meta, tally, frozen, &mut go_on);
+    if matches!(written, Ok(true)) {
+        fs::rename(&aside, path)?;
+    } else {
+        // Half an image is of no use, and its bytes may be what the log needs.
+        fs::remove_file(&aside)?;
+    }
+    written
+}
+
+/// The name under which an image is written.
+pub(super) fn aside(path: &Path) -> PathBuf {
+    path.with_extension("tmp")
+}
+
+fn write_aside(
+    aside: &Path,
+    meta: &StoreMeta,
+    tally: &Tally,
+    frozen: &Frozen,
+    go_on: &mut impl FnMut() -> bool,
+) -> io::Result<bool> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(aside)?;
     write_head(&mut file, meta, tally)?;
     let mut part = Vec::with_capacity(2 * PART_BYTES);
     let mut parts = 0u64;
@@ -38,7 +60,6 @@ pub(in crate::registry) fn write(
         part.clear();
         parts += 1;
         if !go_on() {
-            fs::remove_file(&aside)?;
             return Ok(false);
         }
         std::thread::sleep(began.elapsed());
@@ -47,7 +68,6 @@ pub(in crate::registry) fn write(
     file.write_all(&0u64.to_le_bytes())?;
     file.write_all(&parts.to_le_bytes())?;
     file.sync_all()?;
-    fs::rename(&aside, path)?;
     Ok(true)
 }
 
