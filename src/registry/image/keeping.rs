@@ -57,8 +57,10 @@ impl Registry {
             // An image must never be newer than the store: what lies between them is replayed into the memory alone.
             let stored = writer.behind.as_ref().is_some_and(|behind| behind.applied() == sequence);
             let idle = writer.last_write.elapsed() >= options.idle;
-            if is_young || !stored || !idle || writer.index.live_bytes() < options.from_bytes || !self.troubles.list().is_empty()
-            {
+            let bytes = writer.index.live_bytes();
+            let untroubled = self.troubles.list().is_empty();
+            let worth_having = bytes >= options.from_bytes && leaves_room(&self.directory, bytes);
+            if is_young || !stored || !idle || !untroubled || !worth_having {
                 return Ok(false);
             }
             (writer.index.freeze(), writer.meta(), writer.tally.clone())
