@@ -8,6 +8,8 @@ use std::fmt;
 use jiff::civil::Date;
 use jiff::{Span, ToSpan};
 
+use super::digits::word_is_digits;
+
 /// A calendar day in Japan (JST), from 1868-01-01 to 9999-12-31.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Day(u32);
@@ -227,15 +229,21 @@ const fn days_in_month(year: u32, month: u32) -> u32 {
 }
 
 const fn iso(packed: u32) -> [u8; 10] {
-    let (year, month, day) = (packed / 10_000, packed / 100 % 100, packed % 100);
-    let ([a, b], [c, d]) = (two_digits(year / 100), two_digits(year % 100));
-    let ([e, f], [g, h]) = (two_digits(month), two_digits(day));
+    let [a, b, c, d, e, f, g, h] = ascii_digits(packed);
     [a, b, c, d, b'-', e, f, b'-', g, h]
 }
 
-const fn two_digits(number: u32) -> [u8; 2] {
-    let number = (number % 100) as u8;
-    [b'0' + number / 10, b'0' + number % 10]
+/// The eight digits of a number below 100,000,000, all at once in one word: an answer has a date or two for each certificate.
+const fn ascii_digits(number: u32) -> [u8; 8] {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    // What joins when digits are read comes apart: fours, then pairs, then digits, the first in the lowest byte. The multipliers are
+    // 2^20/100 and 2^10/10, exact for what they divide.
+    let fours = (number / 10_000) as u64 | ((number % 10_000) as u64) << 32;
+    let hundreds = (fours * 10_486) >> 20 & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let tens = (pairs * 103) >> 10 & 0x000f_000f_000f_000f;
+    let digits = tens | (pairs - tens * 10) << 8;
+    (digits + ZEROS).to_le_bytes()
 }
 
 fn parse_iso(text: &[u8]) -> Result<u32, DayError> {
@@ -248,14 +256,11 @@ fn parse_iso(text: &[u8]) -> Result<u32, DayError> {
 /// The number that eight digits are, all eight at once in one word: every look-up reads two dates.
 const fn eight_digits(digits: [u8; 8]) -> Result<u32, DayError> {
     const ZEROS: u64 = 0x3030_3030_3030_3030;
-    const ABOVE_NINE: u64 = 0x4646_4646_4646_4646;
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(digits);
-    let values = word.wrapping_sub(ZEROS);
-    // A byte below '0' borrows into its high bit; one above '9' reaches it when 0x46 is added.
-    if (word.wrapping_add(ABOVE_NINE) | values) & HIGH_BITS != 0 {
+    if !word_is_digits(word) {
         return Err(DayError::Form);
     }
+    let values = word.wrapping_sub(ZEROS);
     // Neighbours join, first digits to pairs, then pairs to fours, then fours to the whole; the first digit lies in the lowest byte.
     let pairs = (values.wrapping_mul(10) + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100) + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
@@ -294,6 +299,14 @@ fn number(digits: &[u8]) -> Result<u32, DayError> {
 mod tests {
     use super::*;
     use crate::domain::vectors;
+
+    #[test]
+    fn every_number_of_eight_digits_is_written_as_a_plain_writer_does() {
+        let ends = [0, 9, 10, 99, 100, 999, 1000, 9_999, 10_000, 99_991_231, 99_999_999];
+        for number in (0..100_000_000).step_by(7_919).chain(0..20_000).chain(ends) {
+            assert_eq!(ascii_digits(number).as_slice(), format!("{number:08}").as_bytes());
+        }
+    }
 
     #[test]
     fn both_written_forms_read_as_the_same_day() {

@@ -49,6 +49,23 @@ pub fn individual_number_check_is_right(number: &[u8; 12]) -> bool {
     number.last().copied() == Some(ascii(expected))
 }
 
+/// Whether all bytes are ASCII digits.
+#[inline]
+pub fn are_digits(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().all(|word| word_is_digits(u64::from_le_bytes(*word))) && rest.iter().all(u8::is_ascii_digit)
+}
+
+/// Whether the eight bytes of a word are ASCII digits, all eight looked at at once.
+#[inline]
+pub(super) const fn word_is_digits(word: u64) -> bool {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    const ABOVE_NINE: u64 = 0x4646_4646_4646_4646;
+    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
+    // A byte below '0' borrows into its high bit; one above '9' reaches it when 0x46 is added.
+    (word.wrapping_add(ABOVE_NINE) | word.wrapping_sub(ZEROS)) & HIGH_BITS == 0
+}
+
 fn decimal(digit: u8) -> Option<u32> {
     digit.is_ascii_digit().then(|| u32::from(digit - b'0'))
 }

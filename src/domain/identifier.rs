@@ -42,7 +42,7 @@ macro_rules! digits_type {
             #[inline]
             pub fn parse(text: &[u8]) -> Result<Self, IdentifierError> {
                 let digits: [u8; $length] = text.try_into().map_err(|_| IdentifierError::Length)?;
-                if digits.iter().all(u8::is_ascii_digit) { Ok(Self(digits)) } else { Err(IdentifierError::NotDigits) }
+                if digits::are_digits(&digits) { Ok(Self(digits)) } else { Err(IdentifierError::NotDigits) }
             }
 
             /// Trusts that `digits` were once read by [`Self::parse`]; used for archived rows, validated on their way in.

@@ -10,6 +10,15 @@ use super::memory::{self, Words};
 use super::table::{Position, WORD_MAX};
 use crate::record::DossierRef;
 
+/// What memory gives at once, bytes.
+const LINE_BYTES: usize = 64;
+
+/// The lines of a dossier that are asked for before its length is known: its head, its table, its key, and most of a first row.
+const FIRST_LINES: usize = 5;
+
+/// No more lines than these are asked for ahead of time: two thousand bytes, where a mean dossier has five hundred.
+const LINES_ASKED_FOR_MAX: usize = 32;
+
 /// How many segments the directory has room for.
 const SEGMENTS_MAX: usize = 1 << 16;
 
@@ -99,9 +108,23 @@ impl Arena {
     #[inline]
     pub(super) fn prefetch(&self, position: Position) {
         let address = self.address(position);
-        // A dossier of one or two rows is some 400 bytes: its head, its table and the fixed part of its first row.
-        for line in 0..5 {
-            memory::prefetch(address.wrapping_add(line * 64));
+        for line in 0..FIRST_LINES {
+            memory::prefetch(address.wrapping_add(line * LINE_BYTES));
+        }
+    }
+
+    /// Asks the processor for the lines behind the first ones, as many as the dossier has.
+    ///
+    /// # Safety
+    /// As for [`Arena::dossier`].
+    #[inline]
+    pub(super) unsafe fn prefetch_rest(&self, position: Position) {
+        let address = self.address(position);
+        // SAFETY: the caller promises what `dossier` asks for, so a whole dossier begins there, with its length.
+        let bytes = usize::try_from(unsafe { address.cast::<u32>().read() }).unwrap_or(0);
+        let lines = bytes.div_ceil(LINE_BYTES).min(LINES_ASKED_FOR_MAX);
+        for line in FIRST_LINES..lines {
+            memory::prefetch(address.wrapping_add(line * LINE_BYTES));
         }
     }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_epoch::{Atomic, Guard};
 
-pub use reader::{FOUND_MAX, Found, IndexReader};
+pub use reader::{FOUND_MAX, Found, IndexReader, Place};
 pub use table::Position;
 pub use writer::{Frozen, IndexError, IndexWriter, Loader};
 

@@ -7,6 +7,7 @@
 //! is covered by the count of moves: the writer publishes where the row goes, counts, and only then takes it away; a reader
 //! whose count changed while it probed probes again.
 
+use super::reader::Place;
 use super::sync::{AtomicU64, Ordering, fence};
 use crate::record::identity::KeyHash;
 
@@ -107,6 +108,17 @@ impl Table {
             }
             place += 1;
         }
+    }
+
+    /// Where the one dossier lies that a key may lead to.
+    #[inline]
+    pub(super) fn place_of(&self, key: KeyHash) -> Place {
+        let mut place = Place::Nowhere;
+        self.probe(key, |position| {
+            place = if place == Place::Nowhere { Place::At(position) } else { Place::ToBeFound };
+            if place == Place::ToBeFound { Probe::Stop } else { Probe::GoOn }
+        });
+        place
     }
 
     /// Asks the processor for the line a probe of this key begins on.

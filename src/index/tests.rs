@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use proptest::prelude::*;
 
 use super::Found;
-use super::{Frozen, IndexOptions, IndexReader, IndexWriter, Position, create};
+use super::{Frozen, IndexOptions, IndexReader, IndexWriter, Place, Position, create};
 use crate::domain::decision::Row as _;
 use crate::domain::registration::Registration;
 use crate::record::DossierRef;
@@ -78,7 +78,11 @@ fn by_member(reader: &IndexReader, who: u32) -> Vec<Content> {
     let guard = crossbeam_epoch::pin();
     let key = member_key(who);
     let mut found = Found::default();
-    reader.find(&guard, KeyHash::of(KeyKind::Member, key.as_bytes()), &mut found, |dossier| dossier.has_member_key(&key));
+    // Members are looked for in a run, beside others that are and are not there; certificates in both ways.
+    let hash = |who| KeyHash::of(KeyKind::Member, member_key(who).as_bytes());
+    let mut places = [Place::default(); 3];
+    reader.locate(&guard, [hash(who + 1), hash(who), hash(9999)].into_iter(), &mut places);
+    reader.find_at(&guard, hash(who), places[1], &mut found, |dossier| dossier.has_member_key(&key));
     assert!(found.complete);
     found.dossiers.iter().map(|dossier| content(whole(*dossier))).collect()
 }
@@ -88,7 +92,11 @@ fn by_certificate(reader: &IndexReader, certificate: u32) -> Vec<Content> {
     let key = certificate_key(certificate);
     let hash = KeyHash::of(KeyKind::Certificate, key.as_bytes());
     let mut found = Found::default();
-    reader.find(&guard, hash, &mut found, |dossier| dossier.has_certificate_key(&key));
+    let mut place = [Place::ToBeFound];
+    if certificate.is_multiple_of(2) {
+        reader.locate(&guard, std::iter::once(hash), &mut place);
+    }
+    reader.find_at(&guard, hash, place[0], &mut found, |dossier| dossier.has_certificate_key(&key));
     found.dossiers.iter().map(|dossier| content(whole(*dossier))).collect()
 }
 

@@ -134,7 +134,8 @@ impl<'a> DossierRef<'a> {
     /// Its rows, with when each became known.
     #[inline]
     pub fn held_rows(self) -> impl Iterator<Item = HeldRow<'a>> {
-        (0..self.row_count()).filter_map(move |place| self.held_row(place))
+        let table = self.bytes.get(HEAD..HEAD + self.row_count() * ENTRY).unwrap_or_default();
+        table.as_chunks::<ENTRY>().0.iter().filter_map(move |entry| self.row_of(*entry))
     }
 
     /// Whether it is the dossier of this member key (insurer, birth date, symbol and number).
@@ -181,7 +182,12 @@ impl<'a> DossierRef<'a> {
 
     #[inline]
     fn held_row(self, place: usize) -> Option<HeldRow<'a>> {
-        let entry = Entry::read(self.bytes_at(HEAD + place * ENTRY));
+        self.row_of(self.bytes_at(HEAD + place * ENTRY))
+    }
+
+    #[inline]
+    fn row_of(self, entry: [u8; ENTRY]) -> Option<HeldRow<'a>> {
+        let entry = Entry::read(entry);
         let bytes = self.bytes.get(entry.start..entry.end)?;
         // SAFETY: `validated` accepted every row of the dossier at its place in the table, or the batch put a validated row
         // there; dossiers lie on words and rows on words within them, so the alignment is the same wherever the dossier is.

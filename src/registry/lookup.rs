@@ -8,7 +8,7 @@ use crate::domain::day::{BirthDate, Day};
 use crate::domain::decision::{self, Answer, Knowledge, Question, Subject};
 use crate::domain::fold::FoldError;
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
-use crate::index::Found;
+use crate::index::{Found, Place};
 use crate::record::ArchivedRow;
 use crate::record::identity::{KeyBytes, KeyHash, KeyKind};
 
@@ -94,36 +94,33 @@ impl Inquiry {
 }
 
 impl Reader {
-    /// First pass of a batch.
+    /// Looks for everybody that a run of inquiries asks about, together; see [`IndexReader::locate`].
+    ///
+    /// [`IndexReader::locate`]: crate::index::IndexReader::locate
     #[inline]
-    pub fn prefetch_slots(&self, guard: &Guard, inquiry: &Inquiry) {
-        self.index.prefetch_slots(guard, inquiry.hash);
+    pub fn locate<'i>(&self, guard: &Guard, inquiries: impl Iterator<Item = &'i Inquiry> + Clone, places: &mut [Place]) {
+        self.index.locate(guard, inquiries.map(Inquiry::key_hash), places);
     }
 
-    /// Second pass of a batch.
-    #[inline]
-    pub fn prefetch_dossier(&self, guard: &Guard, inquiry: &Inquiry) {
-        self.index.prefetch_dossier(guard, inquiry.hash);
-    }
-
-    /// Answers an inquiry, consent given. The view is of the same moment or older than what is found.
+    /// Answers an inquiry, consent given, about whom was looked for ahead of time or not. The view is of the same moment or older than
+    /// what is found.
     #[inline]
     pub fn answer<'g>(
         &self,
         guard: &'g Guard,
         view: &View,
-        inquiry: &Inquiry,
+        (inquiry, place): (&Inquiry, Place),
         institution: Option<InstitutionCode>,
         now_unix_s: u64,
     ) -> Answer<'g, ArchivedRow> {
-        let key = &inquiry.key;
+        let (key, hash) = (&inquiry.key, inquiry.hash);
         let mut found = Found::default();
         match inquiry.who {
-            Who::Member { .. } => self.index.find(guard, inquiry.hash, &mut found, |dossier| dossier.has_member_key(key)),
+            Who::Member { .. } => self.index.find_at(guard, hash, place, &mut found, |dossier| dossier.has_member_key(key)),
             Who::Certificate { .. } => {
-                self.index.find(guard, inquiry.hash, &mut found, |dossier| dossier.has_certificate_key(key));
+                self.index.find_at(guard, hash, place, &mut found, |dossier| dossier.has_certificate_key(key));
             }
-            Who::Card => self.index.find(guard, inquiry.hash, &mut found, |dossier| dossier.has_card_link(key)),
+            Who::Card => self.index.find_at(guard, hash, place, &mut found, |dossier| dossier.has_card_link(key)),
         }
         let question = Question { subject: inquiry.subject(), service_date: inquiry.service_date, institution };
         let knowledge =

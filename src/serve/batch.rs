@@ -1,13 +1,13 @@
-//! Many look-ups in one request, in three passes: read and hash all questions, ask memory for all their dossiers, then answer all.
-//! Where one look-up waits twice for memory, a run of them waits twice together.
+//! Many look-ups in one request, in runs: read and hash all questions of a run, look for everybody in it together, then answer all.
 
 use bytes::BytesMut;
 use crossbeam_epoch::Guard;
 
 use super::desk::{AUDIT_BEHIND, BEFORE_RETENTION, Desk, Form, check_retention};
-use super::fast::wire::{Parameters, WireError, parse_line, write_compact_error, write_error};
+use super::fast::wire::{Parameters, WireError, parse_line, scan, write_compact_error, write_error};
 use crate::audit::{self, AuditFull, BatchEntry};
 use crate::domain::day::Day;
+use crate::index::Place;
 use crate::limits::{BATCH_ANSWER_BYTES_MAX, BATCH_BYTES_MAX, BATCH_LINES_MAX};
 use crate::registry::lookup::Inquiry;
 
@@ -58,7 +58,7 @@ fn answer_lines(
     loop {
         let mut length = 0;
         for (line, text) in run.iter_mut().zip(&mut lines) {
-            line.read(text, desk, parameters, today, &guard);
+            line.read(text, desk, parameters, today);
             length += 1;
         }
         let Some(run) = run.get(..length).filter(|run| !run.is_empty()) else { return Ok(misses) };
@@ -82,7 +82,7 @@ impl<'a> Iterator for Lines<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let rest = self.0?;
-        let Some((line, after)) = memchr::memchr(b'\n', rest).and_then(|end| rest.split_at_checked(end)) else {
+        let Some((line, after)) = scan::find(b'\n', rest).and_then(|end| rest.split_at_checked(end)) else {
             self.0 = None;
             return Some(rest);
         };
@@ -98,17 +98,17 @@ fn answer_run(
     noted: &mut Option<BatchEntry<'_>>,
     out: &mut BytesMut,
 ) -> Result<u32, WireError> {
+    let mut places = [Place::ToBeFound; RUN];
     if desk.consent {
-        for line in run.iter().filter(|line| line.refused.is_none()) {
-            desk.reader.prefetch_dossier(guard, &line.inquiry);
-        }
+        // A line that was refused is looked for too, by whatever key stands there: that costs less than telling the lines apart.
+        desk.reader.locate(guard, run.iter().map(|line| &line.inquiry), &mut places);
     }
     let mut misses = 0;
-    for line in run {
+    for (line, place) in run.iter().zip(places) {
         let inquiry = &line.inquiry;
         let in_audit = match &line.refused {
             None => {
-                let verdict = desk.answer(guard, inquiry, out);
+                let verdict = desk.answer(guard, (inquiry, place), out);
                 misses += u32::from(audit::is_miss(verdict));
                 noted.as_mut().map(|noted| noted.line(inquiry.key_hash(), inquiry.service_date, verdict))
             }
@@ -131,11 +131,8 @@ fn answer_run(
 
 impl Line {
     #[inline]
-    fn read(&mut self, text: &[u8], desk: &Desk<'_>, parameters: &Parameters, today: Day, guard: &Guard) {
+    fn read(&mut self, text: &[u8], desk: &Desk<'_>, parameters: &Parameters, today: Day) {
         let read = parse_line(text, parameters, today, &mut self.inquiry);
         self.refused = read.and_then(|()| check_retention(&self.inquiry, desk.view)).err();
-        if desk.consent && self.refused.is_none() {
-            desk.reader.prefetch_slots(guard, &self.inquiry);
-        }
     }
 }

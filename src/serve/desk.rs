@@ -6,6 +6,7 @@ use crossbeam_epoch::Guard;
 use super::fast::wire::{WireError, write_compact, write_json};
 use crate::domain::decision::{self, Verdict};
 use crate::domain::identifier::InstitutionCode;
+use crate::index::Place;
 use crate::registry::lookup::Inquiry;
 use crate::registry::{Reader, View};
 
@@ -29,9 +30,9 @@ pub(super) struct Desk<'r> {
 impl Desk<'_> {
     /// Looks up and writes the answer, with its line end; returns its verdict. Without consent nothing is looked up.
     #[inline]
-    pub(super) fn answer(&self, guard: &Guard, inquiry: &Inquiry, out: &mut BytesMut) -> Verdict {
+    pub(super) fn answer(&self, guard: &Guard, (inquiry, place): (&Inquiry, Place), out: &mut BytesMut) -> Verdict {
         let answer = if self.consent {
-            self.reader.answer(guard, self.view, inquiry, self.institution, self.now_unix_s)
+            self.reader.answer(guard, self.view, (inquiry, place), self.institution, self.now_unix_s)
         } else {
             decision::Answer::no_information(inquiry.service_date)
         };

@@ -14,6 +14,7 @@ use super::pages::Pages;
 use super::tokens::{Role, Tokens};
 use crate::audit::{self, AuditFull, Auditor, BatchHead, Entry, TokenId, Via};
 use crate::domain::identifier::InstitutionCode;
+use crate::index::Place;
 use crate::registry::Reader;
 use crate::registry::lookup::Inquiry;
 use arc_swap::ArcSwap;
@@ -118,7 +119,7 @@ impl Service {
         let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
         reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Json });
         let desk = Desk { reader, view: &view, consent, institution, form, now_unix_s: self.clock.unix_s() };
-        let verdict = desk.answer(&crossbeam_epoch::pin(), &inquiry, reply.body());
+        let verdict = desk.answer(&crossbeam_epoch::pin(), (&inquiry, Place::ToBeFound), reply.body());
         if let Some(audit) = self.audit.get() {
             let entry = Entry {
                 unix_ms: self.clock.unix_ms(),

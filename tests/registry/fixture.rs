@@ -8,6 +8,7 @@ use shikaku::domain::decision::{Row as _, Verdict};
 use shikaku::domain::identifier::{AuthorityCode, BranchNumber, InsurerNumber, PayerNumber, Sex};
 use shikaku::domain::registration::{Operation, Registration};
 use shikaku::index::IndexOptions;
+use shikaku::index::Place;
 use shikaku::ingest::blank_registration;
 use shikaku::record::payload::{Changes, FeedPhase, FeedRecord};
 use shikaku::record::row::Row;
@@ -186,7 +187,7 @@ pub(crate) fn ask(registry: &Registry, inquiry: &Inquiry) -> Seen {
     let reader = registry.reader();
     let guard = crossbeam_epoch::pin();
     let view = reader.view();
-    let answer = reader.answer(&guard, &view, inquiry, None, NOW / 1000);
+    let answer = reader.answer(&guard, &view, (inquiry, Place::ToBeFound), None, NOW / 1000);
     let rows = answer.entitlements.iter().map(|entitlement| {
         let row = entitlement.row;
         (row.recipient_number().to_owned(), row.history_key().to_owned(), row.valid_to().to_string())

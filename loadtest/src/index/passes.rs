@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use crossbeam_epoch::Guard;
-use shikaku::index::{Found, IndexReader};
+use shikaku::index::{Found, IndexReader, Place};
 use shikaku::record::identity::KeyKind;
 use shikaku::registry::{Reader, View};
 use shikaku::serve::fast::wire::write_compact;
@@ -69,7 +69,8 @@ impl Looking<'_> {
         let mut wrong = 0;
         for (asked, expected) in questions.asked.iter().zip(&questions.answers) {
             line.clear();
-            let answer = self.reader.answer(&guard, self.view, &asked.inquiry, asked.institution, self.now_unix_s);
+            let answer =
+                self.reader.answer(&guard, self.view, (&asked.inquiry, Place::ToBeFound), asked.institution, self.now_unix_s);
             write_compact(&answer, &mut line);
             wrong += u64::from(line != expected.as_bytes());
         }
@@ -84,7 +85,7 @@ impl Looking<'_> {
             // A request pins once; here each look-up is a request.
             let guard = crossbeam_epoch::pin();
             let mut found = Found::default();
-            find(index, &guard, keyed, &mut found);
+            find(index, &guard, (keyed, Place::ToBeFound), &mut found);
             wrong += u64::from(found.dossiers.is_empty() == keyed.is_known);
         }
         wrong
@@ -96,11 +97,11 @@ impl Looking<'_> {
         let mut wrong = 0;
         for run in questions.chunks(RUN) {
             let guard = crossbeam_epoch::pin();
-            run.iter().for_each(|keyed| index.prefetch_slots(&guard, keyed.hash));
-            run.iter().for_each(|keyed| index.prefetch_dossier(&guard, keyed.hash));
-            for keyed in run {
+            let mut places = [Place::ToBeFound; RUN];
+            index.locate(&guard, run.iter().map(|keyed| keyed.hash), &mut places);
+            for (keyed, place) in run.iter().zip(places) {
                 let mut found = Found::default();
-                find(index, &guard, keyed, &mut found);
+                find(index, &guard, (keyed, place), &mut found);
                 wrong += u64::from(found.dossiers.is_empty() == keyed.is_known);
             }
         }
@@ -109,7 +110,7 @@ impl Looking<'_> {
 
     #[inline(never)]
     fn decide_one_by_one(&self, questions: &[Asked]) -> u64 {
-        questions.iter().map(|asked| self.decided_wrong(&crossbeam_epoch::pin(), asked)).sum()
+        questions.iter().map(|asked| self.decided_wrong(&crossbeam_epoch::pin(), asked, Place::ToBeFound)).sum()
     }
 
     #[inline(never)]
@@ -117,26 +118,26 @@ impl Looking<'_> {
         let mut wrong = 0;
         for run in questions.chunks(RUN) {
             let guard = crossbeam_epoch::pin();
-            run.iter().for_each(|asked| self.reader.prefetch_slots(&guard, &asked.inquiry));
-            run.iter().for_each(|asked| self.reader.prefetch_dossier(&guard, &asked.inquiry));
-            wrong += run.iter().map(|asked| self.decided_wrong(&guard, asked)).sum::<u64>();
+            let mut places = [Place::ToBeFound; RUN];
+            self.reader.locate(&guard, run.iter().map(|asked| &asked.inquiry), &mut places);
+            wrong += run.iter().zip(places).map(|(asked, place)| self.decided_wrong(&guard, asked, place)).sum::<u64>();
         }
         wrong
     }
 
     #[inline]
-    fn decided_wrong(&self, guard: &Guard, asked: &Asked) -> u64 {
-        let answer = self.reader.answer(guard, self.view, &asked.inquiry, asked.institution, self.now_unix_s);
+    fn decided_wrong(&self, guard: &Guard, asked: &Asked, place: Place) -> u64 {
+        let answer = self.reader.answer(guard, self.view, (&asked.inquiry, place), asked.institution, self.now_unix_s);
         u64::from(answer.verdict.letter() != asked.letter)
     }
 }
 
 #[inline]
-fn find<'g>(index: &IndexReader, guard: &'g Guard, keyed: &Keyed, found: &mut Found<'g>) {
-    let key = &keyed.key;
-    match keyed.hash.kind {
-        KeyKind::Member => index.find(guard, keyed.hash, found, |dossier| dossier.has_member_key(key)),
-        KeyKind::Certificate => index.find(guard, keyed.hash, found, |dossier| dossier.has_certificate_key(key)),
-        _ => index.find(guard, keyed.hash, found, |dossier| dossier.has_card_link(key)),
+fn find<'g>(index: &IndexReader, guard: &'g Guard, (keyed, place): (&Keyed, Place), found: &mut Found<'g>) {
+    let (key, hash) = (&keyed.key, keyed.hash);
+    match hash.kind {
+        KeyKind::Member => index.find_at(guard, hash, place, found, |dossier| dossier.has_member_key(key)),
+        KeyKind::Certificate => index.find_at(guard, hash, place, found, |dossier| dossier.has_certificate_key(key)),
+        _ => index.find_at(guard, hash, place, found, |dossier| dossier.has_card_link(key)),
     }
 }

@@ -47,10 +47,11 @@ pub(super) fn list<'a, D: Dossier<'a>>(
     knowledge: &Knowledge<'_>,
     answer: &mut Answer<'a, D::Row>,
 ) {
-    let mut certificates: ArrayVec<Certificate<'a, D>, CERTIFICATES_MAX> = ArrayVec::new();
+    let mut certificates: ArrayVec<Certificate<'a, D>, CERTIFICATES_MAX> = ArrayVec::new_const();
+    let may_be_twice = person.dossiers.are_several();
     for dossier in person.dossiers.iter() {
         for (row, sequence) in dossier.rows() {
-            if !question.subject.asks_about(row) || is_superseded(row, sequence, person.dossiers) {
+            if !question.subject.asks_about(row) || (may_be_twice && is_superseded(row, sequence, person.dossiers)) {
                 continue;
             }
             match certificates.iter_mut().find(|certificate| certificate.has(dossier, row)) {
@@ -81,9 +82,6 @@ pub(super) fn list<'a, D: Dossier<'a>>(
 /// A row on its way from one dossier to another is seen in both: the newer registration counts, whatever days either covers.
 /// Within one dossier no row is twice.
 fn is_superseded<'a, D: Dossier<'a>>(row: &D::Row, sequence: u64, dossiers: Chosen<'_, D>) -> bool {
-    if !dossiers.are_several() {
-        return false;
-    }
     let supersedes =
         |newer: &D::Row| newer.history_key() == row.history_key() && is_same_type(newer, row) && is_same_recipient(newer, row);
     let holds_newer = |dossier: D| dossier.rows().any(|(newer, known_since)| known_since > sequence && supersedes(newer));

@@ -20,9 +20,23 @@ pub(super) struct Person<'f, D> {
 }
 
 impl<'f, D: Copy> Chosen<'f, D> {
+    /// None of those found, so far.
+    fn none_of(found: &'f [D]) -> Chosen<'f, D> {
+        Chosen { found, marks: 0 }
+    }
+
     fn of(found: &'f [D], fits: impl Fn(D) -> bool) -> Chosen<'f, D> {
-        let marked = |(place, dossier): (usize, &D)| u128::from(fits(*dossier)) << place;
-        Chosen { found, marks: found.iter().enumerate().map(marked).fold(0, |marks, mark| marks | mark) }
+        let mut chosen = Chosen::none_of(found);
+        found.iter().enumerate().filter(|(_, dossier)| fits(**dossier)).for_each(|(place, _)| chosen.mark(place));
+        chosen
+    }
+
+    fn mark(&mut self, place: usize) {
+        self.marks |= 1 << place;
+    }
+
+    fn with(self, others: Chosen<'f, D>) -> Chosen<'f, D> {
+        Chosen { found: self.found, marks: self.marks | others.marks }
     }
 
     pub(super) fn iter(self) -> impl Iterator<Item = D> + Clone + use<'f, D> {
@@ -35,7 +49,7 @@ impl<'f, D: Copy> Chosen<'f, D> {
     }
 
     pub(super) fn are_several(self) -> bool {
-        self.marks.count_ones() > 1
+        self.marks & self.marks.wrapping_sub(1) != 0
     }
 }
 
@@ -54,39 +68,36 @@ pub(super) fn resolve<'f, 'a, D: Dossier<'a>>(found: &'f [D], question: &Questio
 
 /// The branch number decides among the dossiers under one insurer, symbol, number and birth date.
 fn member<'f, 'a, D: Dossier<'a>>(found: &'f [D], asked: Option<BranchNumber>, day: Day) -> Result<Person<'f, D>, Action> {
-    let mut notes = Notes::default();
-    let registered = |dossier: &&D| dossier.branch_number().is_some();
-    let unassigned = found.iter().find(|dossier| dossier.branch_number().is_none());
-    let others_exist = match asked {
-        Some(asked) => found.iter().filter(registered).any(|dossier| dossier.branch_number() != Some(asked)),
-        None => {
-            let mut branches = found.iter().filter(registered).map(|dossier| dossier.branch_number());
-            let first = branches.next();
-            if branches.any(|branch| Some(branch) != first) {
-                return Err(Action::AskForBranchNumber);
-            }
-            false
+    let (mut unassigned, mut assigned) = (Chosen::none_of(found), Chosen::none_of(found));
+    // The branch number that is meant: the one asked about, or else the first that is registered.
+    let mut meant = asked;
+    let mut others_exist = false;
+    for (place, dossier) in found.iter().enumerate() {
+        match dossier.branch_number() {
+            None => unassigned.mark(place),
+            Some(branch) if *meant.get_or_insert(branch) == branch => assigned.mark(place),
+            Some(_) => others_exist = true,
         }
-    };
-
-    let dossiers = Chosen::of(found, |dossier| match (dossier.branch_number(), asked) {
-        (Some(branch), Some(asked)) => branch == asked,
-        (None, _) => !others_exist,
-        (Some(_), None) => true,
-    });
-    if others_exist && unassigned.is_some() {
-        if dossiers.is_empty() {
-            return Err(Action::AskForPaperCertificate);
-        }
-        notes.add(Note::UnassignedRows);
     }
-    if let Some(unassigned) = unassigned.filter(|_| !others_exist)
-        && may_be_several_people(*unassigned, day)
-    {
+    if others_exist && asked.is_none() {
+        return Err(Action::AskForBranchNumber);
+    }
+    let mut notes = Notes::default();
+    if others_exist {
+        // Somebody else is registered there: what has no branch number may be theirs.
+        if !unassigned.is_empty() {
+            if assigned.is_empty() {
+                return Err(Action::AskForPaperCertificate);
+            }
+            notes.add(Note::UnassignedRows);
+        }
+        return Ok(Person { dossiers: assigned, notes });
+    }
+    if unassigned.iter().next().is_some_and(|dossier| may_be_several_people(dossier, day)) {
         return Err(Action::AskForPaperCertificate);
     }
-    let confirmed = asked.is_some() && dossiers.iter().all(|dossier| dossier.branch_number().is_some());
-    if !confirmed && !dossiers.is_empty() {
+    let dossiers = assigned.with(unassigned);
+    if (asked.is_none() || !unassigned.is_empty()) && !dossiers.is_empty() {
         notes.add(Note::BranchNotConfirmed);
     }
     Ok(Person { dossiers, notes })

@@ -1,10 +1,12 @@
 #![forbid(unsafe_code)]
 //! The contract's look-ups as bytes: questions read, answers rendered. Both listeners speak through this room.
 
+mod body;
 mod compact;
 mod json;
+mod plain_body;
 mod question;
-mod scan;
+pub(in crate::serve) mod scan;
 
 pub use compact::{write_compact, write_compact_error};
 pub use json::{write_error, write_json};

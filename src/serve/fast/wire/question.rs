@@ -1,10 +1,7 @@
 //! Reading questions: a JSON body, a batch line, the parameters of a target. Nothing is allocated for a plain question.
 
-use std::borrow::Cow;
-
-use serde::Deserialize;
-
-use super::{WireError, scan};
+use super::body::{AnyBody, Body, CertificateBody, MemberBody};
+use super::{WireError, plain_body, scan};
 use crate::domain::day::{BirthDate, Day};
 use crate::domain::identifier::{BranchNumber, InstitutionCode, InsurerNumber, PayerNumber};
 use crate::registry::lookup::Inquiry;
@@ -26,48 +23,6 @@ pub struct Said {
     pub consent: bool,
     /// The institution named in the question.
     pub institution: Option<InstitutionCode>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Body<'a> {
-    #[serde(borrow)]
-    member: Option<MemberBody<'a>>,
-    #[serde(borrow)]
-    certificate: Option<CertificateBody<'a>>,
-    #[serde(borrow)]
-    card_link: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    service_date: Option<Cow<'a, str>>,
-    consent: Option<bool>,
-    #[serde(borrow)]
-    institution: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct MemberBody<'a> {
-    #[serde(borrow)]
-    insurer_number: Cow<'a, str>,
-    #[serde(borrow, default)]
-    symbol: Cow<'a, str>,
-    #[serde(borrow)]
-    number: Cow<'a, str>,
-    #[serde(borrow, default)]
-    branch_number: Cow<'a, str>,
-    #[serde(borrow)]
-    birth_date: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CertificateBody<'a> {
-    #[serde(borrow)]
-    payer_number: Cow<'a, str>,
-    #[serde(borrow)]
-    recipient_number: Cow<'a, str>,
-    #[serde(borrow)]
-    birth_date: Option<Cow<'a, str>>,
 }
 
 /// Reads `on=…&consent=…&institution=…`.
@@ -100,25 +55,25 @@ pub fn parse_parameters(query: &str) -> Result<Parameters, WireError> {
 
 /// Reads a JSON question into `inquiry`. What it does not say is taken from the parameters, and the day from `today`.
 pub fn parse_json(body: &[u8], parameters: &Parameters, today: Day, inquiry: &mut Inquiry) -> Result<Said, WireError> {
-    let body: Body<'_> = serde_json::from_slice(body).map_err(|error| json_error(&error))?;
-    let day = match &body.service_date {
-        Some(text) => service_date(text.as_bytes(), "service_date")?,
+    match plain_body::read(body) {
+        Some(body) => ask_body(&body, parameters, today, inquiry),
+        None => ask_body(&AnyBody::read(body)?.body(), parameters, today, inquiry),
+    }
+}
+
+fn ask_body(body: &Body<'_>, parameters: &Parameters, today: Day, inquiry: &mut Inquiry) -> Result<Said, WireError> {
+    let day = match body.service_date {
+        Some(text) => service_date(text, "service_date")?,
         None => parameters.on.unwrap_or(today),
     };
-    match (&body.member, &body.certificate, &body.card_link) {
-        (Some(member), None, None) => Member {
-            insurer: member.insurer_number.as_bytes(),
-            symbol: member.symbol.as_bytes(),
-            number: member.number.as_bytes(),
-            branch: member.branch_number.as_bytes(),
+    match (&body.member, &body.certificate, body.card_link) {
+        (Some(MemberBody { insurer, symbol, number, branch, birth }), None, None) => {
+            Member { insurer, symbol, number, branch }.ask(birth, day, inquiry)?;
         }
-        .ask(member.birth_date.as_bytes(), day, inquiry)?,
-        (None, Some(certificate), None) => {
-            let birth = certificate.birth_date.as_deref().unwrap_or("");
-            let (payer, recipient) = (&certificate.payer_number, &certificate.recipient_number);
-            ask_certificate(payer.as_bytes(), recipient.as_bytes(), birth.as_bytes(), day, inquiry)?;
+        (None, Some(CertificateBody { payer, recipient, birth }), None) => {
+            ask_certificate(payer, recipient, birth, day, inquiry)?;
         }
-        (None, None, Some(link)) => ask_card(link.as_bytes(), day, inquiry)?,
+        (None, None, Some(link)) => ask_card(link, day, inquiry)?,
         _ => {
             return Err(WireError::refused(
                 400,
@@ -127,8 +82,8 @@ pub fn parse_json(body: &[u8], parameters: &Parameters, today: Day, inquiry: &mu
             ));
         }
     }
-    let institution = match &body.institution {
-        Some(text) => Some(institution(text.as_bytes(), "institution")?),
+    let institution = match body.institution {
+        Some(text) => Some(institution(text, "institution")?),
         None => parameters.institution,
     };
     Ok(Said { consent: body.consent.unwrap_or(parameters.consent), institution })
@@ -269,14 +224,4 @@ fn birth_date(text: &[u8], field: &'static str) -> Result<BirthDate, WireError> 
 
 fn institution(text: &[u8], field: &'static str) -> Result<InstitutionCode, WireError> {
     InstitutionCode::parse(text).map_err(|_| WireError::bad("bad_institution", "an institution code is 10 digits", field))
-}
-
-/// serde's own words may repeat a value, so only their kind is told.
-fn json_error(error: &serde_json::Error) -> WireError {
-    match error.classify() {
-        serde_json::error::Category::Data => {
-            WireError::refused(400, "bad_question", "the JSON has an unknown or missing field, or a value of the wrong type")
-        }
-        _ => WireError::refused(400, "bad_json", "the body is not JSON"),
-    }
 }

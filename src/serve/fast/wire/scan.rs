@@ -3,7 +3,7 @@
 
 /// The place of the first `wanted` in `text`.
 #[inline]
-pub(super) fn find(wanted: u8, text: &[u8]) -> Option<usize> {
+pub(in crate::serve) fn find(wanted: u8, text: &[u8]) -> Option<usize> {
     let pattern = u64::from_ne_bytes([wanted; 8]);
     let (words, rest) = text.as_chunks::<8>();
     for (place, word) in words.iter().enumerate() {
@@ -34,28 +34,47 @@ fn split_around(place: usize, text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((text.get(..place)?, text.get(place + 1..)?))
 }
 
-/// Whether a text stands in JSON as it is: no quote, no backslash, no control character. It may say no of a text that does, which then
-/// takes the long way to the same bytes.
+/// Whether a text stands in JSON as it is: no quote, no backslash, no control character.
 #[inline]
 pub(super) fn is_plain_in_json(text: &[u8]) -> bool {
+    find_not_plain_in_json(text).is_none()
+}
+
+/// The place of the first byte that does not stand in a JSON string as it is: a quote, a backslash or a control character.
+#[inline]
+pub(super) fn find_not_plain_in_json(text: &[u8]) -> Option<usize> {
     const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
     const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
     const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
     let (words, rest) = text.as_chunks::<8>();
-    let special = words.iter().fold(0, |special, word| {
+    for (place, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
+        // As in `zero_bytes`, only the lowest mark is sure, and it is the one that is wanted.
         let control = word.wrapping_sub(SPACES) & !word & HIGH_BITS;
-        special | control | zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES)
-    });
-    special == 0 && rest.iter().all(|byte| *byte >= 0x20 && !matches!(byte, b'"' | b'\\'))
+        let marks = control | zero_bytes(word ^ QUOTES) | zero_bytes(word ^ BACKSLASHES);
+        if marks != 0 {
+            return Some(place * 8 + (marks.trailing_zeros() / 8) as usize);
+        }
+    }
+    let place = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\'))?;
+    Some(words.len() * 8 + place)
+}
+
+/// Whether a text is ASCII.
+#[inline]
+pub(super) fn is_ascii(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let word = words.iter().fold(0, |bits, word| bits | u64::from_le_bytes(*word));
+    word & HIGH_BITS == 0 && rest.iter().fold(0, |bits, byte| bits | byte) < 0x80
 }
 
 /// A word whose lowest set bit is in the first byte of `word`, from the low end, that is zero. Bytes above it may be marked wrongly.
 #[inline]
 const fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080
+    word.wrapping_sub(0x0101_0101_0101_0101) & !word & HIGH_BITS
 }
+
+const HIGH_BITS: u64 = 0x8080_8080_8080_8080;
 
 #[cfg(test)]
 mod tests {
@@ -68,7 +87,7 @@ mod tests {
             for place in 0..20 {
                 let mut text = *b"abcdefghijklmnopqrst";
                 text[place] = byte;
-                assert_eq!(!is_plain_in_json(&text), must, "{byte} at {place}");
+                assert_eq!(find_not_plain_in_json(&text), must.then_some(place), "{byte} at {place}");
             }
         }
         assert!(is_plain_in_json("子ども医療費受給者証（東京都千代田区）".as_bytes()));
