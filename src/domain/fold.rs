@@ -166,6 +166,7 @@ pub fn is_folded_recipient_number(text: &[u8]) -> bool {
 }
 
 /// Whether a recipient number, however it was written, folds to this.
+#[inline]
 pub fn recipient_number_folds_to(text: &str, folded: &[u8]) -> bool {
     if is_folded_recipient_number(text.as_bytes()) {
         text.as_bytes() == folded
@@ -175,6 +176,7 @@ pub fn recipient_number_folds_to(text: &str, folded: &[u8]) -> bool {
 }
 
 /// Whether two recipient numbers are the same number, however they were written.
+#[inline]
 pub fn same_recipient_number(one: &str, other: &str) -> bool {
     if one == other {
         return true;

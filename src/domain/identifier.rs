@@ -46,11 +46,13 @@ macro_rules! digits_type {
             }
 
             /// Trusts that `digits` were once read by [`Self::parse`]; used for archived rows, validated on their way in.
+            #[inline]
             pub const fn from_bytes_trusted(digits: [u8; $length]) -> Self {
                 Self(digits)
             }
 
             /// The digits, ASCII.
+            #[inline]
             pub const fn as_bytes(&self) -> &[u8; $length] {
                 &self.0
             }
@@ -86,6 +88,7 @@ digits_type! {
 
 impl PayerNumber {
     /// Law code (法別番号), the first two digits.
+    #[inline]
     pub const fn law_code(&self) -> LawCode {
         LawCode([self.0[0], self.0[1]])
     }
@@ -124,16 +127,19 @@ impl LawCode {
     }
 
     /// 0 to 99.
+    #[inline]
     pub const fn value(&self) -> u8 {
         (self.0[0] - b'0') * 10 + (self.0[1] - b'0')
     }
 
     /// The digits, ASCII.
+    #[inline]
     pub const fn as_bytes(&self) -> &[u8; 2] {
         &self.0
     }
 
     /// Whether the code has a meaning only within a prefecture (地方単独: 41–49 and 80–99, §2.2).
+    #[inline]
     pub const fn is_local(&self) -> bool {
         matches!(self.value(), 41..=49 | 80..=99)
     }
@@ -164,11 +170,13 @@ impl AuthorityCode {
     }
 
     /// Trusts that `code` was once read by [`AuthorityCode::parse`]; used for archived rows.
+    #[inline]
     pub const fn from_bytes_trusted(code: [u8; 6]) -> AuthorityCode {
         AuthorityCode(code)
     }
 
     /// The code, ASCII.
+    #[inline]
     pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
     }

@@ -223,6 +223,7 @@ impl Masters {
     }
 
     /// The authority or national issuer of a code.
+    #[inline]
     pub fn authority(&self, code: &AuthorityCode) -> Option<&Authority> {
         match five_digits(code) {
             Some(at) => {
@@ -234,11 +235,13 @@ impl Masters {
     }
 
     /// The national scheme of a law code.
+    #[inline]
     pub fn scheme(&self, code: LawCode) -> Option<&Scheme> {
         self.schemes.get(usize::from(code.value()))?.as_ref()
     }
 
     /// The payer number's entry on a day.
+    #[inline]
     pub fn payer(&self, number: &PayerNumber, on: Day) -> Option<&Payer> {
         if self.payers.is_empty() {
             return None;

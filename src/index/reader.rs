@@ -103,6 +103,14 @@ impl IndexReader {
         found().for_each(|position| unsafe { self.shared.arena.prefetch_rest(position) });
     }
 
+    /// Asks for the slots of a key, while there is something else to do before finding it.
+    #[inline]
+    pub fn prefetch(&self, guard: &Guard, key: KeyHash) {
+        if let Some(table) = self.shared.table(guard) {
+            table.prefetch(key);
+        }
+    }
+
     /// As [`IndexReader::find`], where [`IndexReader::locate`] has looked before, under the same guard.
     #[inline]
     pub fn find_at<'g>(

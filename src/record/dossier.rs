@@ -147,6 +147,7 @@ impl<'a> DossierRef<'a> {
     }
 
     /// Whether a row answers to a certificate key (payer and folded recipient number).
+    #[inline]
     pub fn has_certificate_key(self, key: &KeyBytes) -> bool {
         let payer = key.as_bytes().first_chunk::<8>();
         let recipient = key.tail(KeyKind::Certificate);

@@ -173,26 +173,31 @@ impl ArchivedRow {
     }
 
     /// Certificate name.
+    #[inline]
     pub fn certificate_name(&self) -> &str {
         &self.certificate_name
     }
 
     /// Segment.
+    #[inline]
     pub fn segment(&self) -> &str {
         &self.segment
     }
 
     /// Income segment.
+    #[inline]
     pub fn income_segment(&self) -> &str {
         &self.income_segment
     }
 
     /// Additional conditions.
+    #[inline]
     pub fn additional_conditions(&self) -> &str {
         &self.additional_conditions
     }
 
     /// Card link; empty when there is none.
+    #[inline]
     pub fn card_link(&self) -> &str {
         &self.card_link
     }
@@ -203,6 +208,7 @@ impl ArchivedRow {
     }
 
     /// What the patient pays.
+    #[inline]
     pub fn copay(&self) -> Copay {
         let yen = |value: rkyv::rend::u32_le| Some(value.to_native()).filter(|yen| *yen != NOT_STATED_U32);
         Copay {

@@ -102,6 +102,12 @@ impl Reader {
         self.index.locate(guard, inquiries.map(Inquiry::key_hash), places);
     }
 
+    /// Asks memory for where finding begins, while there is something else to do before answering.
+    #[inline]
+    pub fn prefetch(&self, guard: &Guard, inquiry: &Inquiry) {
+        self.index.prefetch(guard, inquiry.hash);
+    }
+
     /// Answers an inquiry, consent given, about whom was looked for ahead of time or not. The view is of the same moment or older than
     /// what is found.
     #[inline]

@@ -113,13 +113,19 @@ impl Service {
             }
             _ => return Err(unsupported("application/json or text/plain")),
         };
+        let guard = crossbeam_epoch::pin();
+        if consent {
+            reader.prefetch(&guard, &inquiry);
+        }
         let institution = asker.agreed(named)?;
         let view = reader.view();
         check_retention(&inquiry, &view)?;
         let form = if accepts_compact(request.accept) { Form::Compact } else { Form::Json };
         reply.content_type(if form == Form::Compact { ContentType::Tsv } else { ContentType::Json });
         let desk = Desk { reader, view: &view, consent, institution, form, now_unix_s: self.clock.unix_s() };
-        let verdict = desk.answer(&crossbeam_epoch::pin(), (&inquiry, Place::ToBeFound), reply.body());
+        let verdict = desk.answer(&guard, (&inquiry, Place::ToBeFound), reply.body());
+        // What follows may wait for the audit, and nothing is held back for that.
+        drop(guard);
         if let Some(audit) = self.audit.get() {
             let entry = Entry {
                 unix_ms: self.clock.unix_ms(),

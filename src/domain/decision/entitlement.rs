@@ -88,10 +88,12 @@ fn is_superseded<'a, D: Dossier<'a>>(row: &D::Row, sequence: u64, dossiers: Chos
     dossiers.iter().any(holds_newer)
 }
 
+#[inline]
 fn is_same_type<R: Row>(one: &R, other: &R) -> bool {
     one.authority() == other.authority() && one.certificate_type() == other.certificate_type() && one.sub_key() == other.sub_key()
 }
 
+#[inline]
 fn is_same_recipient<R: Row>(one: &R, other: &R) -> bool {
     let (one, other) = (one.recipient_number(), other.recipient_number());
     !one.is_empty() && !other.is_empty() && fold::same_recipient_number(one, other)
@@ -133,6 +135,7 @@ impl<'a, D: Dossier<'a>> Certificate<'a, D> {
     }
 
     /// Whether a row is another period of this certificate: a row's identity without its history key.
+    #[inline]
     fn has(&self, dossier: D, row: &D::Row) -> bool {
         if !is_same_type(self.row, row) {
             return false;

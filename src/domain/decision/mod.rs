@@ -80,6 +80,7 @@ impl Verdict {
     ];
 
     /// The word in a JSON answer.
+    #[inline]
     pub const fn word(self) -> &'static str {
         match self {
             Verdict::Eligible => "eligible",
@@ -96,6 +97,7 @@ impl Verdict {
     }
 
     /// The letter in a compact answer.
+    #[inline]
     pub const fn letter(self) -> u8 {
         match self {
             Verdict::Eligible => b'E',
@@ -112,6 +114,7 @@ impl Verdict {
     }
 
     /// What the clerk does; an ambiguous answer says by itself what would help.
+    #[inline]
     const fn action(self) -> Action {
         match self {
             Verdict::Eligible => Action::Apply,
@@ -147,6 +150,7 @@ pub enum Action {
 
 impl Action {
     /// The word in a JSON answer.
+    #[inline]
     pub const fn word(self) -> &'static str {
         match self {
             Action::Apply => "apply",
@@ -196,6 +200,7 @@ impl Note {
     ];
 
     /// The word in a JSON answer.
+    #[inline]
     pub const fn word(self) -> &'static str {
         match self {
             Note::BranchNotConfirmed => "branch_not_confirmed",
@@ -216,21 +221,25 @@ pub struct Notes(u16);
 
 impl Notes {
     /// Adds one.
+    #[inline]
     pub fn add(&mut self, note: Note) {
         self.0 |= note as u16;
     }
 
     /// Whether the set holds a note.
+    #[inline]
     pub const fn has(self, note: Note) -> bool {
         self.0 & note as u16 != 0
     }
 
     /// Whether the set is empty.
+    #[inline]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// The notes, always in the same order.
+    #[inline]
     pub fn iter(self) -> impl Iterator<Item = Note> {
         Note::ALL.into_iter().filter(move |note| self.has(*note))
     }
@@ -255,6 +264,7 @@ pub struct Copay {
 
 impl Copay {
     /// Whether nothing was stated.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         *self == Copay::default()
     }
@@ -332,6 +342,7 @@ pub enum Subject<'q> {
 
 impl Subject<'_> {
     /// Whether a dossier found may be the person's: a birth date given with a certificate is no part of the key.
+    #[inline]
     fn may_mean<'a, D: Dossier<'a>>(&self, dossier: D) -> bool {
         match self {
             Subject::Certificate { birth: Some(birth), .. } => *birth == dossier.birth_date(),
@@ -340,6 +351,7 @@ impl Subject<'_> {
     }
 
     /// Whether a row counts: a certificate's number answers for that certificate only, not for the person's others.
+    #[inline]
     fn asks_about(&self, row: &impl Row) -> bool {
         let Subject::Certificate { payer, recipient, .. } = self else { return true };
         row.payer_number() == Some(*payer) && fold::recipient_number_folds_to(row.recipient_number(), recipient)
@@ -391,6 +403,7 @@ impl<'a, R: Row> Answer<'a, R> {
         Answer::bare(Verdict::NoInformation, service_date, Notes::default())
     }
 
+    #[inline]
     fn bare(verdict: Verdict, service_date: Day, notes: Notes) -> Answer<'a, R> {
         Answer { verdict, action: verdict.action(), service_date, entitlements: ArrayVec::new(), notes }
     }

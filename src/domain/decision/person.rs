@@ -31,6 +31,7 @@ impl<'f, D: Copy> Chosen<'f, D> {
         chosen
     }
 
+    #[inline]
     fn mark(&mut self, place: usize) {
         self.marks |= 1 << place;
     }
@@ -39,15 +40,18 @@ impl<'f, D: Copy> Chosen<'f, D> {
         Chosen { found: self.found, marks: self.marks | others.marks }
     }
 
+    #[inline]
     pub(super) fn iter(self) -> impl Iterator<Item = D> + Clone + use<'f, D> {
         let marked = self.found.iter().enumerate().filter(move |(place, _)| self.marks >> place & 1 == 1);
         marked.map(|(_, dossier)| *dossier)
     }
 
+    #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.marks == 0
     }
 
+    #[inline]
     pub(super) fn are_several(self) -> bool {
         self.marks & self.marks.wrapping_sub(1) != 0
     }

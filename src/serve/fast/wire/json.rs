@@ -2,34 +2,37 @@
 
 use bytes::BytesMut;
 
+use super::pen::{self, Pen};
 use super::{WireError, scan};
+use crate::domain::day::Day;
 use crate::domain::decision::{Answer, Copay, Entitlement, Notes, Row as _, Verdict};
 use crate::record::ArchivedRow;
 use crate::registry::View;
 
 /// Appends the answer as one JSON object, with its line end.
 pub fn write_json(answer: &Answer<'_, ArchivedRow>, view: &View, out: &mut BytesMut) {
-    // Room for an ordinary answer at once, so that its many pieces need not each look for some.
-    out.reserve(ANSWER_BYTES + answer.entitlements.len() * ENTITLEMENT_BYTES);
-    text(out, "{\"verdict\":\"");
-    text(out, answer.verdict.word());
-    text(out, "\",\"action\":\"");
-    text(out, answer.action.word());
-    text(out, "\",\"service_date\":\"");
-    out.extend_from_slice(&answer.service_date.iso());
-    text(out, "\",\"entitlements\":[");
-    let mut order = 0;
-    for (place, entitlement) in answer.entitlements.iter().enumerate() {
-        if place > 0 {
-            text(out, ",");
+    let room_bytes = ANSWER_BYTES + answer.entitlements.len() * ENTITLEMENT_BYTES;
+    pen::append(out, room_bytes, |pen| {
+        pen.put(b"{\"verdict\":\"");
+        pen.text(answer.verdict.word().as_bytes());
+        pen.put(b"\",\"action\":\"");
+        pen.text(answer.action.word().as_bytes());
+        pen.put(b"\",\"service_date\":\"");
+        pen.put(&answer.service_date.iso());
+        pen.put(b"\",\"entitlements\":[");
+        let mut order = 0;
+        for (place, entitlement) in answer.entitlements.iter().enumerate() {
+            if place > 0 {
+                pen.put(b",");
+            }
+            write_entitlement(entitlement, &mut order, answer.service_date, view, pen);
         }
-        write_entitlement(entitlement, &mut order, answer.service_date, view, out);
-    }
-    text(out, "],");
-    write_notes(answer.notes, out);
-    text(out, ",");
-    text(out, &view.as_of_json);
-    text(out, "}\n");
+        pen.put(b"],");
+        write_notes(answer.notes, pen);
+        pen.put(b",");
+        pen.text(view.as_of_json.as_bytes());
+        pen.put(b"}\n");
+    });
 }
 
 /// What an answer without entitlements takes at the most, and what an ordinary entitlement takes, bytes.
@@ -38,154 +41,134 @@ const ENTITLEMENT_BYTES: usize = 768;
 
 /// Appends an error object, with its line end.
 pub fn write_error(error: &WireError, out: &mut BytesMut) {
-    text(out, "{\"error\":{\"code\":\"");
-    text(out, error.code);
-    text(out, "\",\"message\":\"");
-    text(out, error.message);
-    if let Some(field) = error.field {
-        text(out, "\",\"field\":\"");
-        text(out, field);
-    }
-    text(out, "\"}}\n");
+    pen::append(out, ANSWER_BYTES, |pen| {
+        pen.put(b"{\"error\":{\"code\":\"");
+        pen.text(error.code.as_bytes());
+        pen.put(b"\",\"message\":\"");
+        pen.text(error.message.as_bytes());
+        if let Some(field) = error.field {
+            pen.put(b"\",\"field\":\"");
+            pen.text(field.as_bytes());
+        }
+        pen.put(b"\"}}\n");
+    });
 }
 
-fn write_entitlement(
-    entitlement: &Entitlement<'_, ArchivedRow>,
-    order: &mut u32,
-    day: crate::domain::day::Day,
-    view: &View,
-    out: &mut BytesMut,
-) {
+fn write_entitlement(entitlement: &Entitlement<'_, ArchivedRow>, order: &mut u32, day: Day, view: &View, pen: &mut Pen<'_>) {
     let row = entitlement.row;
-    text(out, "{");
     if matches!(entitlement.verdict, Verdict::Eligible | Verdict::EligibleReimburse) {
         *order += 1;
-        text(out, "\"order\":");
-        number(out, *order);
-        text(out, ",");
+        pen.put(b"{\"order\":");
+        pen.number(*order);
+        pen.put(b",\"verdict\":\"");
+    } else {
+        pen.put(b"{\"verdict\":\"");
     }
-    text(out, "\"verdict\":\"");
-    text(out, entitlement.verdict.word());
-    text(out, "\"");
+    pen.text(entitlement.verdict.word().as_bytes());
+    pen.put(b"\"");
     let shows_issuer = !row.not_disclosed();
-    if let Some(payer) = row.payer_number() {
+    let payer = row.payer_number();
+    if let Some(payer) = payer {
         let law = payer.law_code();
-        text(out, ",\"law_code\":\"");
-        out.extend_from_slice(law.as_bytes());
-        text(out, "\"");
+        pen.put(b",\"law_code\":\"");
+        pen.put(law.as_bytes());
+        pen.put(b"\"");
         let national = view.masters.scheme(law).map(|scheme| scheme.name.as_str());
         let local = || view.masters.payer(&payer, day).map(|payer| payer.scheme.as_str()).filter(|_| shows_issuer);
-        field(out, ",\"scheme\":\"", national.or_else(local).unwrap_or(""));
+        field(pen, b",\"scheme\":\"", national.or_else(local).unwrap_or(""));
     }
     if shows_issuer {
-        field(out, ",\"certificate_name\":\"", row.certificate_name());
+        field(pen, b",\"certificate_name\":\"", row.certificate_name());
     }
-    if let Some(payer) = row.payer_number() {
-        text(out, ",\"payer_number\":\"");
-        out.extend_from_slice(payer.as_bytes());
-        text(out, "\"");
+    if let Some(payer) = payer {
+        pen.put(b",\"payer_number\":\"");
+        pen.put(payer.as_bytes());
+        pen.put(b"\"");
     }
-    field(out, ",\"recipient_number\":\"", row.recipient_number());
+    field(pen, b",\"recipient_number\":\"", row.recipient_number());
     if shows_issuer {
         let authority = row.authority();
-        text(out, ",\"authority_code\":\"");
-        out.extend_from_slice(authority.as_bytes());
-        text(out, "\"");
-        field(out, ",\"authority_name\":\"", view.masters.authority(&authority).map_or("", |authority| authority.name.as_str()));
-        field(out, ",\"segment\":\"", row.segment());
-        field(out, ",\"income_segment\":\"", row.income_segment());
-        field(out, ",\"additional_conditions\":\"", row.additional_conditions());
+        pen.put(b",\"authority_code\":\"");
+        pen.put(authority.as_bytes());
+        pen.put(b"\"");
+        let name = view.masters.authority(&authority).map_or("", |authority| authority.name.as_str());
+        field(pen, b",\"authority_name\":\"", name);
+        field(pen, b",\"segment\":\"", row.segment());
+        field(pen, b",\"income_segment\":\"", row.income_segment());
+        field(pen, b",\"additional_conditions\":\"", row.additional_conditions());
     }
-    text(out, ",\"valid_from\":\"");
-    out.extend_from_slice(&row.valid_from().iso());
-    text(out, "\",\"valid_to\":\"");
-    out.extend_from_slice(&row.valid_to().iso());
-    text(out, "\"");
-    write_copay(&row.copay(), out);
-    text(out, ",");
-    write_notes(entitlement.notes, out);
-    text(out, "}");
+    pen.put(b",\"valid_from\":\"");
+    pen.put(&row.valid_from().iso());
+    pen.put(b"\",\"valid_to\":\"");
+    pen.put(&row.valid_to().iso());
+    pen.put(b"\"");
+    write_copay(&row.copay(), pen);
+    pen.put(b",");
+    write_notes(entitlement.notes, pen);
+    pen.put(b"}");
 }
 
-fn write_copay(copay: &Copay, out: &mut BytesMut) {
+fn write_copay(copay: &Copay, pen: &mut Pen<'_>) {
     if copay.is_empty() {
         return;
     }
-    text(out, ",\"copay\":{");
-    let fields = [
-        ("rate_percent", copay.rate_percent.map(u32::from)),
-        ("outpatient_visit_yen", copay.outpatient_visit_yen),
-        ("inpatient_day_yen", copay.inpatient_day_yen),
-        ("pharmacy_visit_yen", copay.pharmacy_visit_yen),
-        ("monthly_cap_yen", copay.monthly_cap_yen),
-        ("monthly_visits_cap", copay.monthly_visits_cap.map(u32::from)),
-    ];
-    let mut first = true;
-    for (name, value) in fields {
-        let Some(value) = value else { continue };
-        text(out, if first { "\"" } else { ",\"" });
-        first = false;
-        text(out, name);
-        text(out, "\":");
-        number(out, value);
-    }
-    text(out, "}");
+    pen.put(b",\"copay\":{");
+    let mut is_first = true;
+    let mut stated = |name: &[u8], value: Option<u32>| {
+        let Some(value) = value else { return };
+        if !std::mem::replace(&mut is_first, false) {
+            pen.put(b",");
+        }
+        pen.text(name);
+        pen.number(value);
+    };
+    stated(b"\"rate_percent\":", copay.rate_percent.map(u32::from));
+    stated(b"\"outpatient_visit_yen\":", copay.outpatient_visit_yen);
+    stated(b"\"inpatient_day_yen\":", copay.inpatient_day_yen);
+    stated(b"\"pharmacy_visit_yen\":", copay.pharmacy_visit_yen);
+    stated(b"\"monthly_cap_yen\":", copay.monthly_cap_yen);
+    stated(b"\"monthly_visits_cap\":", copay.monthly_visits_cap.map(u32::from));
+    pen.put(b"}");
 }
 
-fn write_notes(notes: Notes, out: &mut BytesMut) {
+fn write_notes(notes: Notes, pen: &mut Pen<'_>) {
     if notes.is_empty() {
-        return text(out, "\"notes\":[]");
+        return pen.put(b"\"notes\":[]");
     }
-    let mut opening = "\"notes\":[\"";
-    for note in notes.iter() {
-        text(out, opening);
-        text(out, note.word());
-        opening = "\",\"";
+    pen.put(b"\"notes\":[\"");
+    for (place, note) in notes.iter().enumerate() {
+        if place > 0 {
+            pen.put(b"\",\"");
+        }
+        pen.text(note.word().as_bytes());
     }
-    text(out, "\"]");
+    pen.put(b"\"]");
 }
 
 /// Appends a field that begins with `opening`, comma, name and quote, and ends with `value`; nothing when there is no value.
-fn field(out: &mut BytesMut, opening: &str, value: &str) {
+#[inline]
+fn field<const N: usize>(pen: &mut Pen<'_>, opening: &[u8; N], value: &str) {
     if value.is_empty() {
         return;
     }
-    text(out, opening);
-    escaped(out, value);
-    text(out, "\"");
+    pen.put(opening);
+    if scan::is_plain_in_json(value.as_bytes()) {
+        pen.text(value.as_bytes());
+    } else {
+        escaped(pen, value);
+    }
+    pen.put(b"\"");
 }
 
 /// Registered texts hold no control characters; a quote or a backslash is rare.
-fn escaped(out: &mut BytesMut, value: &str) {
-    if scan::is_plain_in_json(value.as_bytes()) {
-        return text(out, value);
-    }
+#[cold]
+fn escaped(pen: &mut Pen<'_>, value: &str) {
     for character in value.chars() {
         match character {
-            '"' => text(out, "\\\""),
-            '\\' => text(out, "\\\\"),
-            control if u32::from(control) < 0x20 => text(out, "\u{fffd}"),
-            other => text(out, other.encode_utf8(&mut [0; 4])),
+            '"' => pen.put(b"\\\""),
+            '\\' => pen.put(b"\\\\"),
+            control if u32::from(control) < 0x20 => pen.text("\u{fffd}".as_bytes()),
+            other => pen.text(other.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-}
-
-#[inline]
-fn text(out: &mut BytesMut, text: &str) {
-    out.extend_from_slice(text.as_bytes());
-}
-
-fn number(out: &mut BytesMut, value: u32) {
-    let mut digits = [0u8; 10];
-    let mut rest = value;
-    let mut length = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        length += 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(digits.len() - length..).unwrap_or_default());
 }

@@ -4,6 +4,7 @@
 mod body;
 mod compact;
 mod json;
+mod pen;
 mod plain_body;
 mod question;
 pub(in crate::serve) mod scan;

@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_question_as_programs_write_it_is_plain() {
-        let certificate = r#" { "certificate" : {"payer_number":"54136015","recipient_number":"1234567"} , "consent" : false } "#;
+        let certificate = r#" { "certificate": {"payer_number":  "54136015","recipient_number":"1234567"} , "consent": false } "#;
         for text in [MEMBER, certificate, r#"{"card_link":"ab-12"}"#] {
             let plain = read(text.as_bytes()).unwrap();
             assert_eq!(plain, AnyBody::read(text.as_bytes()).unwrap().body());
@@ -171,6 +171,7 @@ mod tests {
             r#"{"card_link":null}"#,
             r#"{"card_link":"a","card_link":"b"}"#,
             r#"{"card_link":"a"}x"#,
+            r#"{"card_link" :"a"}"#,
             r#"{"card_link":"a",}"#,
             r#"{"card_link":"a" "consent":true}"#,
             r#"{"other":"a"}"#,
