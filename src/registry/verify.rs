@@ -49,10 +49,10 @@ pub struct VerifyFault {
 /// Verifies a directory that nobody owns. Changes nothing in it.
 pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
     let mut report = VerifyReport::default();
-    let (log_path, store_path, base_path) = (directory.join("log"), directory.join("store"), base::path(directory));
-    if ![&log_path, &store_path, &base_path].iter().any(|path| path.exists()) {
+    if Registry::is_blank(directory) {
         return Ok(empty(report));
     }
+    let (log_path, store_path, base_path) = (directory.join("log"), directory.join("store"), base::path(directory));
     let _lock = DirectoryLock::take(directory)?;
     let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
     let (store, store_fault) = match store {
