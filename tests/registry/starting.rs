@@ -210,6 +210,75 @@ fn a_damaged_store_is_kept_for_an_operator() {
     assert_eq!(home.names(".").iter().filter(|name| name.starts_with("store.bad-")).count(), 2);
 }
 
+/// The damaged stores that were moved aside.
+fn stores_aside(home: &Home) -> Vec<String> {
+    home.names(".").into_iter().filter(|name| name.starts_with("store.bad-")).collect()
+}
+
+#[test]
+fn however_often_a_start_fails_on_a_corrupt_log_the_damaged_store_is_kept_and_nothing_heaps_up() {
+    let (home, checksum) = with_thirty();
+    let other = Home::new();
+    other.open().close(NOW).unwrap();
+    take_store(&other, &home);
+    let segment = home.segments().remove(0);
+    let offset = fs::metadata(&segment).unwrap().len() - 500;
+    flip(&segment, offset);
+    let mut kept = Vec::new();
+    for attempt in 0..5 {
+        assert!(matches!(home.try_open(), Err(RegistryError::NoVerifiedState { .. })), "{attempt}");
+        // What was rebuilt before the corrupt frame is there, and is no state.
+        assert!(home.store().exists() && home.path().join("store.rebuilding").exists());
+        let aside = stores_aside(&home);
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        kept.push(aside);
+    }
+    assert!(kept.windows(2).all(|pair| pair[0] == pair[1]), "{kept:?}");
+    // It is the store that was found, not a half of ours.
+    let restored = home.crashed();
+    fs::rename(restored.path().join(&kept[0][0]), restored.path().join("kept")).unwrap();
+    assert_eq!(files_below(&restored.path().join("kept")), files_below(&home.path().join(&kept[0][0])));
+    // Once the log is whole again, so is everything.
+    flip(&segment, offset);
+    let registry = home.open();
+    assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec!["store_rebuilt"]));
+    registry.close(NOW).unwrap();
+    let registry = home.open();
+    assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec![]));
+    assert!(!home.path().join("store.rebuilding").exists());
+    assert_eq!(stores_aside(&home), kept[0]);
+}
+
+#[test]
+fn of_many_damaged_stores_the_oldest_and_the_newest_are_kept() {
+    let (mut home, checksum) = with_thirty();
+    for days in 0..6 {
+        let other = Home::new();
+        other.open().close(NOW).unwrap();
+        take_store(&other, &home);
+        home.options.now_unix_ms = NOW + days * 86_400_000;
+        let registry = home.open();
+        assert_eq!(registry.state_checksum(), checksum);
+        registry.close(home.options.now_unix_ms).unwrap();
+    }
+    let kept = [0, 4, 5].map(|days| format!("store.bad-{}", NOW + days * 86_400_000));
+    assert_eq!(stores_aside(&home), kept);
+}
+
+#[test]
+fn a_store_that_is_damaged_after_it_was_rebuilt_is_kept_like_any_other() {
+    let (home, checksum) = with_thirty();
+    fs::remove_dir_all(home.store()).unwrap();
+    home.open().close(NOW).unwrap();
+    // The next start takes the marker away; it tells nothing of a store that says where it stands.
+    assert!(home.path().join("store.rebuilding").exists());
+    let other = Home::new();
+    other.open().close(NOW).unwrap();
+    take_store(&other, &home);
+    assert_eq!(home.open().state_checksum(), checksum);
+    assert_eq!(stores_aside(&home).len(), 1);
+}
+
 #[test]
 fn a_store_of_another_history_of_the_stream_is_rebuilt() {
     let (home, _) = with_thirty();

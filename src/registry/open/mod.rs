@@ -149,6 +149,11 @@ impl Opening<'_> {
         self.directory.join("store.failed")
     }
 
+    /// The marker of a store that is being rebuilt.
+    fn rebuilding_path(&self) -> PathBuf {
+        self.directory.join("store.rebuilding")
+    }
+
     fn store_path(&self) -> PathBuf {
         self.directory.join("store")
     }
