@@ -12,6 +12,7 @@ use shikaku::index::IndexOptions;
 use shikaku::log::{Fault, FrameKind, LogError, LogReader, PAYLOAD_BYTES_MAX};
 use shikaku::record::payload::{FeedPhase, MasterPiece, horizon_to_bytes};
 use shikaku::registry::{KnownFile, Outcome, Registry, RegistryError};
+use shikaku::store::{Store, StoreBatch};
 
 use crate::fixture::*;
 
@@ -228,8 +229,6 @@ fn however_often_a_start_fails_on_a_corrupt_log_the_damaged_store_is_kept_and_no
     let mut kept = Vec::new();
     for attempt in 0..5 {
         assert!(matches!(home.try_open(), Err(RegistryError::NoVerifiedState { .. })), "{attempt}");
-        // What was rebuilt before the corrupt frame is there, and is no state.
-        assert!(home.store().exists() && home.path().join("store.rebuilding").exists());
         let aside = stores_aside(&home);
         assert_eq!(aside.len(), 1, "{aside:?}");
         kept.push(aside);
@@ -248,6 +247,28 @@ fn however_often_a_start_fails_on_a_corrupt_log_the_damaged_store_is_kept_and_no
     assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec![]));
     assert!(!home.path().join("store.rebuilding").exists());
     assert_eq!(stores_aside(&home), kept[0]);
+}
+
+#[test]
+fn half_a_rebuild_that_was_killed_is_begun_again_and_not_kept() {
+    let (home, checksum) = with_thirty();
+    for is_marked in [true, false] {
+        let killed = home.crashed();
+        fs::remove_dir_all(killed.store()).unwrap();
+        let half = Store::open(&killed.store()).unwrap();
+        let mut batch = StoreBatch::default();
+        batch.put_ledger(1, FrameKind::Master as u8, NOW, b"some of it");
+        half.apply_unplaced(batch).unwrap();
+        half.flush().unwrap();
+        drop(half);
+        if is_marked {
+            fs::write(killed.path().join("store.rebuilding"), "").unwrap();
+        }
+        let registry = killed.open();
+        assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec!["store_rebuilt"]));
+        // Whose half it is cannot be known without the marker.
+        assert_eq!(stores_aside(&killed).len(), usize::from(!is_marked));
+    }
 }
 
 #[test]
