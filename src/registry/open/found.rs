@@ -1,6 +1,7 @@
 //! The store as a start finds it, and what becomes of one that is not wanted.
 
 use std::fs;
+use std::io::ErrorKind::NotFound;
 
 use super::Opening;
 use crate::log::StreamId;
@@ -82,7 +83,7 @@ impl Opening<'_> {
         let failed = |source| RegistryError::Directory { path: path.clone(), source };
         match found {
             FoundStore::Empty(store) => {
-                self.mark_rebuilding()?;
+                self.mark_rebuilding();
                 return Ok(store);
             }
             FoundStore::Absent => {}
@@ -98,24 +99,23 @@ impl Opening<'_> {
             }
             FoundStore::Damaged(why) => self.move_aside(&why)?,
         }
-        self.mark_rebuilding()?;
+        self.mark_rebuilding();
         Ok(Store::open(&path)?)
     }
 
     /// Takes the marker away from a store that is whole.
-    pub(super) fn unmark_rebuilding(&self) -> Result<(), RegistryError> {
-        let marker = self.rebuilding_path();
-        match fs::remove_file(&marker) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(RegistryError::Directory { path: marker, source })
-            }
-            _ => Ok(()),
+    pub(super) fn unmark_rebuilding(&self) {
+        let removed = fs::remove_file(self.rebuilding_path());
+        if let Err(error) = removed.or_else(|error| if error.kind() == NotFound { Ok(()) } else { Err(error) }) {
+            tracing::warn!(%error, "the marker of a rebuild that is done could not be removed");
         }
     }
 
-    fn mark_rebuilding(&self) -> Result<(), RegistryError> {
-        let marker = self.rebuilding_path();
-        fs::write(&marker, "").map_err(|source| RegistryError::Directory { path: marker, source })
+    /// Without the marker half a rebuild is kept like any damaged store: no reason not to start.
+    fn mark_rebuilding(&self) {
+        if let Err(error) = fs::write(self.rebuilding_path(), "") {
+            tracing::warn!(%error, "the marker of a rebuild could not be written");
+        }
     }
 
     fn move_aside(&mut self, why: &str) -> Result<(), RegistryError> {
@@ -127,7 +127,10 @@ impl Opening<'_> {
         let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
         self.troubles.raise(Trouble::StoreRebuilt, note.clone());
         self.notes.push(note);
-        self.keep_few_aside().map_err(|source| RegistryError::Directory { path: self.directory.to_owned(), source })
+        if let Err(error) = self.keep_few_aside() {
+            tracing::warn!(%error, "damaged stores that are too many could not be removed");
+        }
+        Ok(())
     }
 
     /// Keeps the oldest of the damaged stores, which shows what began it, and the newest, which show how it stands; those between go, or

@@ -54,7 +54,7 @@ impl Opening<'_> {
             },
         };
         let applied = meta.position.sequence;
-        self.unmark_rebuilding()?;
+        self.unmark_rebuilding();
         self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
         match self.replay(log, &mut writer) {
             Ok(end) if end.position.sequence < applied => {
