@@ -92,11 +92,21 @@ fn a_token_that_finds_nobody_too_often_waits_for_the_next_minute_and_loopback_ne
         let mut out = BytesMut::new();
         let mut reply = Reply::new(&mut out);
         service.respond(&request, Via::Fast, &mut reply);
-        reply.status_code()
+        (reply.status_code(), reply.retry_after())
     };
-    let asked: Vec<u16> = (0..20).map(|_| ask("10.1.2.3")).collect();
+    let answers: Vec<_> = (0..20)
+        .map(|_| {
+            service.clock.tick();
+            (ask("10.1.2.3"), 60 - service.clock.unix_s() % 60)
+        })
+        .collect();
+    for ((status, retry_after), seconds_left) in &answers {
+        let expected = (*status == 429).then(|| format!("Retry-After: {seconds_left}"));
+        assert_eq!(*retry_after, expected.as_deref(), "{answers:?}");
+    }
+    let asked: Vec<u16> = answers.iter().map(|((status, _), _)| *status).collect();
     // A minute may end in between, once.
     assert!(asked.iter().filter(|status| **status == 200).count() <= 8, "{asked:?}");
     assert_eq!(asked.last(), Some(&429), "{asked:?}");
-    assert!((0..20).all(|_| ask("127.0.0.1") == 200));
+    assert!((0..20).all(|_| ask("127.0.0.1") == (200, None)));
 }

@@ -17,6 +17,9 @@ impl Answer for Echo {
         if request.method == Method::Other {
             reply.status(405);
         }
+        if let Some(seconds) = request.path.strip_prefix("/later/") {
+            reply.status(429).retry_after_s(seconds.parse().unwrap());
+        }
         if let Some(bytes) = request.path.strip_prefix("/large/") {
             reply.body().resize(bytes.parse().unwrap(), b'x');
             return;
@@ -256,6 +259,21 @@ fn head_and_other_methods_reach_the_answer() {
     assert_eq!(read_answer(&mut stream), (200, String::new()));
     stream.write_all(b"DELETE / HTTP/1.1\r\n\r\n").unwrap();
     assert_eq!(read_answer(&mut stream).0, 405);
+}
+
+#[test]
+fn who_is_told_to_ask_later_is_told_when_also_where_it_is_the_last_answer() {
+    let listener = start(ListenerLimits::default());
+    let later = "GET /later/7 HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut stream = connect(listener.local_addr());
+    stream.write_all(later.as_bytes()).unwrap();
+    assert_eq!(read_answer(&mut stream).0, 429);
+    // The line counts among the bytes that were answered: what a broken pipeline still gets is found by counting them.
+    let last = "GET /later/60 HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let (statuses, all) = exchange(listener.local_addr(), format!("{later}{GOOD}{later}{last}{GOOD}").as_bytes());
+    assert_eq!(statuses, [429, 200, 429, 429], "{all}");
+    let lines: Vec<&str> = all.lines().filter(|line| line.starts_with("Retry-After")).collect();
+    assert_eq!(lines, ["Retry-After: 7", "Retry-After: 7", "Retry-After: 60"]);
 }
 
 #[test]

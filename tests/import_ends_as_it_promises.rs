@@ -150,6 +150,29 @@ fn a_dry_run_tells_the_same_and_changes_nothing() {
 }
 
 #[test]
+fn a_dry_run_where_nothing_is_registered_examines_and_leaves_nothing_behind() {
+    let place = Place::new();
+    let bad = Row::of(9).with("number", "");
+    for there in [false, true] {
+        if there {
+            std::fs::create_dir(place.data()).unwrap();
+        }
+        let said = place.import("rows.csv", [&Row::of(8), &bad], &["--dry-run"]).ends(3);
+        assert!(said.out.contains("2 rows examined, 1 would be rejected; nothing was applied"), "{}", said.out);
+        assert_eq!(place.read("rows.csv.rejects.csv"), csv([&bad]));
+        assert_eq!(place.data().exists(), there);
+    }
+    assert_eq!(std::fs::read_dir(place.data()).unwrap().count(), 0);
+    // What was examined is judged by the masters that a new stream begins with.
+    let nobody = Row::of(7).with("authority_code", "999999");
+    place.import("nobody.csv", [&nobody], &["--dry-run"]).ends(3);
+    place.import("nobody.csv", [&nobody], &[]).ends(3);
+    // The same file is then imported as if it had never been examined.
+    place.import("rows.csv", [&Row::of(8), &bad], &[]).ends(3);
+    assert_eq!(verdict(&place, &Row::of(8)), "eligible");
+}
+
+#[test]
 fn a_column_that_went_blank_is_held_until_somebody_accepts_it() {
     let place = Place::new();
     let full = rows(0..200);

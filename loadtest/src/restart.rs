@@ -63,7 +63,7 @@ impl Restarts {
             what: "kill -9 to ready",
             bound: Bound::AtMost(RESTART_S_MAX),
             unit: " s",
-            measured: Ok(self.median().as_secs_f64()),
+            measured: Ok(self.median().as_secs_f64().into()),
         }
     }
 

@@ -52,6 +52,29 @@ pub(crate) enum Bound {
     AtMost(f64),
 }
 
+/// A figure, and what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Reading {
+    /// It was measured.
+    Exactly(f64),
+    /// It is no more than this: what it was set beside was held back by the client, and might have been larger.
+    AtMost(f64),
+}
+
+impl From<f64> for Reading {
+    fn from(value: f64) -> Reading {
+        Reading::Exactly(value)
+    }
+}
+
+impl Reading {
+    pub(crate) fn value(self) -> f64 {
+        match self {
+            Reading::Exactly(value) | Reading::AtMost(value) => value,
+        }
+    }
+}
+
 /// A line of the targets' table.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
@@ -61,17 +84,28 @@ pub(crate) struct Target {
     pub(crate) bound: Bound,
     pub(crate) unit: &'static str,
     /// What was measured, or why it was not.
-    pub(crate) measured: Result<f64, &'static str>,
+    pub(crate) measured: Result<Reading, &'static str>,
 }
 
 impl Target {
-    /// Whether it was met, where it was measured.
+    /// Whether it was met, where it was measured. What is only known to be no more than something cannot meet what asks for at least
+    /// something.
     pub(crate) fn met(&self) -> Option<bool> {
         let measured = *self.measured.as_ref().ok()?;
-        Some(match self.bound {
-            Bound::AtLeast(least) => measured >= least,
-            Bound::AtMost(most) => measured <= most,
+        Some(match (self.bound, measured) {
+            (Bound::AtLeast(least), Reading::Exactly(value)) => value >= least,
+            (Bound::AtLeast(_), Reading::AtMost(_)) => false,
+            (Bound::AtMost(most), reading) => reading.value() <= most,
         })
+    }
+
+    /// Whether it may be met for all that is known, and was not shown to be.
+    fn is_open(&self) -> bool {
+        match (self.bound, self.measured) {
+            (Bound::AtLeast(least), Ok(Reading::AtMost(most))) => most >= least,
+            (Bound::AtMost(wanted), Ok(Reading::AtMost(most))) => most > wanted,
+            _ => false,
+        }
     }
 
     fn wanted(&self) -> String {
@@ -85,7 +119,12 @@ impl Target {
     pub(crate) fn complaint(&self) -> Option<String> {
         let measured = *self.measured.as_ref().ok()?;
         let missed = self.met() == Some(false);
-        missed.then(|| format!("{} {}: {}{}, wanted {}", self.name, self.what, number(measured), self.unit, self.wanted()))
+        missed.then(|| format!("{} {}: {}, wanted {}", self.name, self.what, self.words(measured), self.wanted()))
+    }
+
+    fn words(&self, reading: Reading) -> String {
+        let at_most = if matches!(reading, Reading::AtMost(_)) { "at most " } else { "" };
+        format!("{at_most}{}{}", number(reading.value()), self.unit)
     }
 
     fn json(&self) -> Value {
@@ -98,7 +137,8 @@ impl Target {
             "what": self.what,
             bound: limit,
             "unit": self.unit.trim(),
-            "measured": self.measured.ok(),
+            "measured": self.measured.ok().map(Reading::value),
+            "measured_is_at_most": matches!(self.measured, Ok(Reading::AtMost(_))),
             "not_measured": self.measured.err(),
             "met": self.met(),
         })
@@ -112,11 +152,12 @@ pub(crate) fn table(targets: &[Target]) -> Vec<String> {
         let mut line = format!("| {} | {} | {} | ", target.name, target.what, target.wanted());
         // Writing to a string cannot fail.
         let _ = match target.measured {
-            Ok(value) => write!(line, "{}{} | ", number(value), target.unit),
+            Ok(reading) => write!(line, "{} | ", target.words(reading)),
             Err(why) => write!(line, "not measured: {why} | "),
         };
         line.push_str(match target.met() {
             Some(true) => "met |",
+            Some(false) if target.is_open() => "**not shown** |",
             Some(false) => "**missed** |",
             None => "|",
         });
@@ -145,7 +186,7 @@ mod tests {
     use super::*;
 
     fn target(bound: Bound, measured: Result<f64, &'static str>) -> Target {
-        Target { name: "P1", what: "something", bound, unit: " s", measured }
+        Target { name: "P1", what: "something", bound, unit: " s", measured: measured.map(Reading::from) }
     }
 
     #[test]
@@ -166,6 +207,24 @@ mod tests {
         assert_eq!(lines[2], "| P1 | something | ≤ 8.00 s | not measured: see `restart` | |");
         assert_eq!(lines[3], "| P1 | something | ≤ 8.00 s | 12.0 s | **missed** |");
         assert_eq!(lines[4], "| P1 | something | ≥ 2.00 s | 1,234,567 s | met |");
+    }
+
+    #[test]
+    fn what_is_only_known_to_be_no_more_does_not_meet_what_asks_for_at_least() {
+        let held_back = |bound, most| Target { measured: Ok(Reading::AtMost(most)), ..target(bound, Err("")) };
+        let cases = [
+            (held_back(Bound::AtLeast(0.6), 0.7), false, "at most 0.70 s | **not shown** |"),
+            (held_back(Bound::AtLeast(0.6), 0.5), false, "at most 0.50 s | **missed** |"),
+            (held_back(Bound::AtMost(0.6), 0.5), true, "at most 0.50 s | met |"),
+            (held_back(Bound::AtMost(0.6), 0.7), false, "at most 0.70 s | **not shown** |"),
+        ];
+        for (target, met, said) in cases {
+            assert_eq!((target.met(), target.complaint().is_none()), (Some(met), met));
+            let line = table(&[target]).pop().unwrap();
+            assert!(line.ends_with(said), "{line}");
+        }
+        let complaint = held_back(Bound::AtLeast(0.6), 0.7).complaint().unwrap();
+        assert_eq!(complaint, "P1 something: at most 0.70 s, wanted ≥ 0.60 s");
     }
 
     #[test]

@@ -80,8 +80,9 @@ fn a_whole_morning_is_answered_right_and_told_in_json_and_on_a_page() {
         let output = reception(place.path(), &written);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let result: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
-        let number = |pointer: &str| result.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}"));
-        assert_eq!(result["met"], true);
+        let number =
+            |pointer: &str| result.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{pointer}: {result}"));
+        assert_eq!(result["met"], true, "{result}");
         assert!(number("/asked/lookups") > 1_500);
         assert_eq!(number("/answered"), number("/asked/lookups"));
         assert_eq!(number("/checked"), number("/asked/lookups"));
@@ -100,7 +101,9 @@ fn a_whole_morning_is_answered_right_and_told_in_json_and_on_a_page() {
         for letter in ["E", "X", "N", "C"] {
             assert!(number(&format!("/asked/right_answers/{letter}")) > 10, "{letter}");
         }
-        assert!(number("/asked/short_connections") > 10 && result["reconnected_after_ms"].is_number());
+        assert!(number("/asked/short_connections") > 10);
+        // However late all connections stand again after the great reconnect, it is waited for and told.
+        assert!(result["reconnected_after_ms"].is_number(), "{result}");
         assert!(result["server_cpu_ns_per_lookup"].is_number() && result["environment"]["kernel"].is_string());
     }
     let page = std::fs::read_to_string(&page).unwrap();

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::output::{bytes_bar, is_terminal, say};
 use super::{CommandError, Ended, Owner, now, owner_of};
 use crate::domain::day::DateForm;
-use crate::ingest::register::{LocalRegister, Register};
+use crate::ingest::register::{BlankRegister, LocalRegister, Register};
 use crate::ingest::{Encoding, Ending, ImportOptions, ImportReport, ParseOptions, Progress, import};
+use crate::registry::Registry;
 use crate::registry::view::today_in_japan;
 
 #[derive(Debug, Args)]
@@ -43,7 +44,6 @@ pub(super) struct ImportArguments {
 }
 
 pub(super) fn run(arguments: &ImportArguments) -> Result<Ended, CommandError> {
-    let _turn = ImportTurn::take(&arguments.data)?;
     let options = ImportOptions {
         parse: ParseOptions {
             encoding: if arguments.encoding == "cp932" { Encoding::Cp932 } else { Encoding::Utf8 },
@@ -55,6 +55,11 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<Ended, CommandError> {
         accepted_by: arguments.accept.then(account),
         workers: workers(),
     };
+    if arguments.dry_run && Registry::is_blank(&arguments.data) {
+        // Taking a turn, or opening, would leave something in a directory that has nothing, or make one.
+        return import_all(arguments, &options, &BlankRegister);
+    }
+    let _turn = ImportTurn::take(&arguments.data)?;
     match owner_of(&arguments.data)? {
         Owner::Server(client) => import_all(arguments, &options, &client),
         Owner::Local(registry) => {

@@ -1,7 +1,7 @@
 //! What an import needs of a registry: the one in this process, or the one of a running server behind its socket.
 
 use crate::domain::identifier::AuthorityCode;
-use crate::domain::masters::Masters;
+use crate::domain::masters::{MasterKind, Masters, built_in};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::tally::CountMap;
 use crate::registry::{Applied, Fill, KnownFile, Registry, RegistryError};
@@ -42,6 +42,43 @@ pub enum RegisterError {
     /// The server that owns the directory.
     #[error("{0}")]
     Server(String),
+    /// There is nothing to register in.
+    #[error("nothing can be registered: only an examination was asked for")]
+    OnlyExamined,
+}
+
+/// A register in which nothing stands yet, as a new stream would begin it: what a dry run compares with where there is none. It takes
+/// nothing.
+pub struct BlankRegister;
+
+impl Register for BlankRegister {
+    fn standing(&self) -> Result<Standing, RegisterError> {
+        let mut standing = Standing::default();
+        for kind in MasterKind::ALL {
+            standing.masters.replace(kind, &built_in(kind)).map_err(RegistryError::from)?;
+        }
+        Ok(standing)
+    }
+
+    fn known_file(&self, _hash: &str, _authorities: &[AuthorityCode]) -> Result<KnownFile, RegisterError> {
+        Ok(KnownFile::New)
+    }
+
+    fn are_current(&self, changes: &Changes) -> Result<Vec<bool>, RegisterError> {
+        Ok(vec![false; changes.count()])
+    }
+
+    fn reserve_rows(&self, _rows: u64) -> Result<(), RegisterError> {
+        Err(RegisterError::OnlyExamined)
+    }
+
+    fn record_feed(&self, _feed: &FeedRecord) -> Result<u64, RegisterError> {
+        Err(RegisterError::OnlyExamined)
+    }
+
+    fn apply(&self, _changes: &Changes) -> Result<Applied, RegisterError> {
+        Err(RegisterError::OnlyExamined)
+    }
 }
 
 /// The registry of this process, with its clock.

@@ -52,6 +52,14 @@ pub enum LogError {
         /// The version known here.
         known: u32,
     },
+    /// A later version of the program wrote this, with features that this one does not have.
+    #[error("{} uses features of the log format that this program does not know (flags {flags:#x}); a later version wrote it", path.display())]
+    UnknownFeatures {
+        /// The segment.
+        path: PathBuf,
+        /// The flags in its header; 0 where other reserved bytes are in use.
+        flags: u32,
+    },
     /// The log does not reach back as far as is needed.
     #[error("the log begins at sequence {first}, but {needed} is needed")]
     BeginsTooLate {
@@ -98,6 +106,9 @@ pub enum Fault {
     /// The segment does not continue the chain of the one before.
     #[error("it does not continue the chain of the segment before")]
     Chain,
+    /// The stream's first segment does not begin where a stream begins.
+    #[error("it does not begin where a stream begins")]
+    Beginning,
     /// The segment belongs to another stream.
     #[error("it belongs to another stream")]
     Stream,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rkyv::util::AlignedVec;
 
 use super::frame::{self, FRAME_HEAD, FRAME_MAGIC, Frame, FrameKind};
-use super::position::{Position, StreamId};
+use super::position::{Chain, Position, StreamId};
 use super::recovery::{BadFrame, Judgement, judge};
 use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader};
 use super::{Fault, LogError};
@@ -104,10 +104,17 @@ impl LogReader {
         self.segments.first().map_or(1, |segment| segment.first_sequence)
     }
 
-    /// The place before the log's first frame.
+    /// The place before the log's first frame. Where that is the stream's first, it must stand where every stream begins: nothing
+    /// else says of the first header whether it is the stream's own.
     pub fn beginning(&self) -> Result<Position, LogError> {
         let first = self.segments.first().ok_or(LogError::BeginsTooLate { first: 0, needed: 1 })?;
-        first.header().map(SegmentHeader::position)
+        let place = first.header()?.position();
+        let corrupt = |offset, what| Err(LogError::Corrupt { path: first.path.clone(), offset, what });
+        match place.sequence {
+            0 if place.chain != Chain::beginning(place.stream, None) => corrupt(48, Fault::Beginning),
+            0 if place.state_checksum != 0 => corrupt(80, Fault::Beginning),
+            _ => Ok(place),
+        }
     }
 
     /// The segments, oldest first.
@@ -290,6 +297,7 @@ fn read_header(file: &dyn DiskFile, path: &Path) -> Result<Result<SegmentHeader,
         Err(HeaderError::Newer(found)) => {
             Err(LogError::NewerFormat { path: path.to_owned(), found, known: segment::FORMAT_VERSION })
         }
+        Err(HeaderError::Features(flags)) => Err(LogError::UnknownFeatures { path: path.to_owned(), flags }),
     }
 }
 

@@ -9,6 +9,11 @@ pub(super) const SEGMENT_HEAD: usize = 128;
 pub(super) const FORMAT_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"SHIKALOG";
 
+/// Where the bytes lie that this version leaves zero.
+const FLAGS: usize = 12;
+const KEY_ID: usize = 96;
+const RESERVED: usize = 112;
+
 /// What a segment says of itself before its first frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
@@ -29,6 +34,8 @@ pub struct SegmentHeader {
 pub(super) enum HeaderError {
     Faulty(Fault),
     Newer(u32),
+    /// Flags, or other bytes in use that this version leaves zero.
+    Features(u32),
 }
 
 impl SegmentHeader {
@@ -49,7 +56,8 @@ impl SegmentHeader {
         out
     }
 
-    /// Reads a header. A newer version is told apart before anything else is believed.
+    /// Reads a header. A newer version is told apart before anything else is believed; so is one that uses bytes which this version
+    /// leaves zero, because under a checksum that matches somebody meant them.
     pub(super) fn decode(bytes: &[u8; SEGMENT_HEAD]) -> Result<SegmentHeader, HeaderError> {
         let (covered, checksum) = bytes.split_at(SEGMENT_HEAD - 8);
         if !covered.starts_with(&MAGIC) {
@@ -61,6 +69,10 @@ impl SegmentHeader {
         let version = u32::from_le_bytes(part(bytes, 8));
         if version > FORMAT_VERSION {
             return Err(HeaderError::Newer(version));
+        }
+        let flags = u32::from_le_bytes(part(bytes, FLAGS));
+        if flags != 0 || part(bytes, KEY_ID) != [0u8; 16] || part(bytes, RESERVED) != [0u8; 8] {
+            return Err(HeaderError::Features(flags));
         }
         Ok(SegmentHeader {
             stream: StreamId(part(bytes, 16)),
@@ -119,6 +131,19 @@ mod tests {
         let checksum = xxh3_64(&bytes[..SEGMENT_HEAD - 8]);
         bytes[SEGMENT_HEAD - 8..].copy_from_slice(&checksum.to_le_bytes());
         assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderError::Newer(2)));
+    }
+
+    #[test]
+    fn bytes_in_use_that_this_version_leaves_zero_are_features_and_no_damage() {
+        for (place, flags) in [(FLAGS, 1), (FLAGS + 3, 1 << 24), (KEY_ID, 0), (KEY_ID + 15, 0), (RESERVED, 0), (RESERVED + 7, 0)]
+        {
+            let mut bytes: [u8; SEGMENT_HEAD] = header().encode().try_into().unwrap();
+            bytes[place] = 1;
+            assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderError::Faulty(Fault::Checksum)), "byte {place}");
+            let checksum = xxh3_64(&bytes[..SEGMENT_HEAD - 8]);
+            bytes[SEGMENT_HEAD - 8..].copy_from_slice(&checksum.to_le_bytes());
+            assert_eq!(SegmentHeader::decode(&bytes), Err(HeaderError::Features(flags)), "byte {place}");
+        }
     }
 
     #[test]

@@ -157,6 +157,11 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Whether nothing was ever registered in a directory: no log, no store, nothing restored. Opening it would begin a new stream.
+    pub fn is_blank(directory: &Path) -> bool {
+        [directory.join("log"), directory.join("store"), base::path(directory)].iter().all(|path| !path.exists())
+    }
+
     /// Opens a directory, or makes a new stream in an empty one. Takes as long as loading takes; `notes` say what was found.
     pub fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
         open::open(directory, options)

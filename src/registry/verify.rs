@@ -10,7 +10,7 @@ use super::snapshot::SnapshotReader;
 use super::tally::Tally;
 use super::troubles::{Trouble, Troubles};
 use super::write_behind::WriteBehind;
-use super::writer::{ReplayError, Writer};
+use super::writer::Writer;
 use super::{DirectoryLock, Registry, RegistryError, base};
 use crate::disk::RealDisk;
 use crate::index::{self, IndexOptions};
@@ -49,10 +49,10 @@ pub struct VerifyFault {
 /// Verifies a directory that nobody owns. Changes nothing in it.
 pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
     let mut report = VerifyReport::default();
-    let (log_path, store_path, base_path) = (directory.join("log"), directory.join("store"), base::path(directory));
-    if ![&log_path, &store_path, &base_path].iter().any(|path| path.exists()) {
+    if Registry::is_blank(directory) {
         return Ok(empty(report));
     }
+    let (log_path, store_path, base_path) = (directory.join("log"), directory.join("store"), base::path(directory));
     let _lock = DirectoryLock::take(directory)?;
     let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
     let (store, store_fault) = match store {
@@ -114,16 +114,18 @@ fn read_log(
     }
     let applied = store.map_or(0, |meta| meta.position.sequence);
     let mut at_store = (applied == writer.position.sequence).then(|| (writer.checksum(), writer.position));
-    let end = log.replay(&beginning, applied, |frame| {
-        writer.replay(frame).map_err(|error| match error {
-            ReplayError::State => Fault::State,
-            _ => Fault::Payload,
-        })?;
+    let mut failed = None;
+    let replayed = log.replay(&beginning, applied, |frame| {
+        writer.replay(frame).map_err(|error| error.into_fault(&mut failed))?;
         if frame.sequence == applied {
             at_store = Some((writer.checksum(), writer.position));
         }
         Ok(())
-    })?;
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let end = replayed?;
     if let Some(torn) = &end.torn {
         report.notes.push(format!(
             "a torn tail of {} bytes at offset {} of {}: never acknowledged, cut at the next start",

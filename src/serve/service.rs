@@ -56,6 +56,9 @@ impl Service {
             reply.discard();
             reply.status(error.status);
             reply.content_type(ContentType::Json);
+            if error == TOO_MANY_MISSES {
+                reply.retry_after_s(Misses::retry_after_s(self.clock.unix_s()));
+            }
             write_error(&error, reply.body());
         }
     }

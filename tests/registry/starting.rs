@@ -8,9 +8,11 @@ use shikaku::disk::RealDisk;
 use shikaku::domain::decision::Verdict;
 use shikaku::domain::masters::{MasterKind, built_in};
 use shikaku::domain::registration::Operation;
+use shikaku::index::IndexOptions;
 use shikaku::log::{Fault, FrameKind, LogError, LogReader, PAYLOAD_BYTES_MAX};
 use shikaku::record::payload::{FeedPhase, MasterPiece, horizon_to_bytes};
 use shikaku::registry::{KnownFile, Outcome, Registry, RegistryError};
+use shikaku::store::{Store, StoreBatch};
 
 use crate::fixture::*;
 
@@ -210,6 +212,95 @@ fn a_damaged_store_is_kept_for_an_operator() {
     assert_eq!(home.names(".").iter().filter(|name| name.starts_with("store.bad-")).count(), 2);
 }
 
+/// The damaged stores that were moved aside.
+fn stores_aside(home: &Home) -> Vec<String> {
+    home.names(".").into_iter().filter(|name| name.starts_with("store.bad-")).collect()
+}
+
+#[test]
+fn however_often_a_start_fails_on_a_corrupt_log_the_damaged_store_is_kept_and_nothing_heaps_up() {
+    let (home, checksum) = with_thirty();
+    let other = Home::new();
+    other.open().close(NOW).unwrap();
+    take_store(&other, &home);
+    let segment = home.segments().remove(0);
+    let offset = fs::metadata(&segment).unwrap().len() - 500;
+    flip(&segment, offset);
+    let mut kept = Vec::new();
+    for attempt in 0..5 {
+        assert!(matches!(home.try_open(), Err(RegistryError::NoVerifiedState { .. })), "{attempt}");
+        let aside = stores_aside(&home);
+        assert_eq!(aside.len(), 1, "{aside:?}");
+        kept.push(aside);
+    }
+    assert!(kept.windows(2).all(|pair| pair[0] == pair[1]), "{kept:?}");
+    // It is the store that was found, not a half of ours.
+    let restored = home.crashed();
+    fs::rename(restored.path().join(&kept[0][0]), restored.path().join("kept")).unwrap();
+    assert_eq!(files_below(&restored.path().join("kept")), files_below(&home.path().join(&kept[0][0])));
+    // Once the log is whole again, so is everything.
+    flip(&segment, offset);
+    let registry = home.open();
+    assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec!["store_rebuilt"]));
+    registry.close(NOW).unwrap();
+    let registry = home.open();
+    assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec![]));
+    assert!(!home.path().join("store.rebuilding").exists());
+    assert_eq!(stores_aside(&home), kept[0]);
+}
+
+#[test]
+fn half_a_rebuild_that_was_killed_is_begun_again_and_not_kept() {
+    let (home, checksum) = with_thirty();
+    for is_marked in [true, false] {
+        let killed = home.crashed();
+        fs::remove_dir_all(killed.store()).unwrap();
+        let half = Store::open(&killed.store()).unwrap();
+        let mut batch = StoreBatch::default();
+        batch.put_ledger(1, FrameKind::Master as u8, NOW, b"some of it");
+        half.apply_unplaced(batch).unwrap();
+        half.flush().unwrap();
+        drop(half);
+        if is_marked {
+            fs::write(killed.path().join("store.rebuilding"), "").unwrap();
+        }
+        let registry = killed.open();
+        assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec!["store_rebuilt"]));
+        // Whose half it is cannot be known without the marker.
+        assert_eq!(stores_aside(&killed).len(), usize::from(!is_marked));
+    }
+}
+
+#[test]
+fn of_many_damaged_stores_the_oldest_and_the_newest_are_kept() {
+    let (mut home, checksum) = with_thirty();
+    for days in 0..6 {
+        let other = Home::new();
+        other.open().close(NOW).unwrap();
+        take_store(&other, &home);
+        home.options.now_unix_ms = NOW + days * 86_400_000;
+        let registry = home.open();
+        assert_eq!(registry.state_checksum(), checksum);
+        registry.close(home.options.now_unix_ms).unwrap();
+    }
+    let kept = [0, 4, 5].map(|days| format!("store.bad-{}", NOW + days * 86_400_000));
+    assert_eq!(stores_aside(&home), kept);
+}
+
+#[test]
+fn a_store_that_is_damaged_after_it_was_rebuilt_is_kept_like_any_other() {
+    let (home, checksum) = with_thirty();
+    fs::remove_dir_all(home.store()).unwrap();
+    home.open().close(NOW).unwrap();
+    // The next start takes the marker away; it tells nothing of a store that says where it stands.
+    assert!(home.path().join("store.rebuilding").exists());
+    let other = Home::new();
+    other.open().close(NOW).unwrap();
+    take_store(&other, &home);
+    assert_eq!(home.open().state_checksum(), checksum);
+    assert_eq!(stores_aside(&home).len(), 1);
+}
+
 #[test]
 fn a_store_of_another_history_of_the_stream_is_rebuilt() {
     let (home, _) = with_thirty();
@@ -405,6 +496,84 @@ fn a_newer_format_is_refused_and_nothing_is_destroyed() {
         other => panic!("{:?}", other.map(|_| ())),
     }
     assert_eq!((home.log_bytes(), home.names(".")), (log, names));
+}
+
+/// Changes bytes of a segment's header, with a checksum that matches.
+fn rewrite_header(segment: &Path, offset: usize, bytes: &[u8]) {
+    let mut whole = fs::read(segment).unwrap();
+    whole[offset..offset + bytes.len()].copy_from_slice(bytes);
+    let checksum = xxhash_rust::xxh3::xxh3_64(&whole[..120]);
+    whole[120..128].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(segment, whole).unwrap();
+}
+
+#[test]
+fn a_segment_with_features_that_are_not_known_is_refused_as_a_later_version_s_and_nothing_is_destroyed() {
+    let (home, _) = with_thirty();
+    rewrite_header(&home.segments()[0], 12, &1u32.to_le_bytes());
+    let (log, names) = (home.log_bytes(), home.names("."));
+    match home.try_open() {
+        Err(RegistryError::Log(error @ LogError::UnknownFeatures { flags: 1, .. })) => {
+            let words = error.to_string();
+            assert!(words.contains(".seg") && words.contains("a later version wrote it"), "{words}");
+        }
+        other => panic!("{:?}", other.map(|_| ())),
+    }
+    assert_eq!((home.log_bytes(), home.names(".")), (log, names));
+}
+
+#[test]
+fn a_rebuild_from_the_first_frame_wants_the_stream_s_beginning() {
+    let (home, checksum) = with_thirty();
+    let registry = home.open();
+    let stream = registry.stream();
+    drop(registry);
+    let segment = home.segments().remove(0);
+    let header = fs::read(&segment).unwrap()[48..96].to_vec();
+    fs::remove_dir_all(home.store()).unwrap();
+    // Another chain, and another state, before the first frame; each would be taken over by everything behind it.
+    for (offset, bytes) in [(48, vec![1; 32]), (80, vec![1; 16])] {
+        rewrite_header(&segment, offset, &bytes);
+        match home.try_open() {
+            Err(RegistryError::NoVerifiedState { detail, .. }) => {
+                let expected = format!("{} is corrupt at offset {offset}: {}", segment.display(), Fault::Beginning);
+                assert_eq!(detail, expected);
+            }
+            other => panic!("{:?}", other.map(|_| ())),
+        }
+        let fault = home.verify().fault.unwrap();
+        assert_eq!((fault.path, fault.offset), (segment.clone(), Some(offset as u64)));
+        rewrite_header(&segment, 48, &header);
+    }
+    let registry = home.open();
+    assert_eq!((registry.state_checksum(), registry.stream()), (checksum, stream));
+}
+
+#[test]
+fn no_room_in_memory_is_not_called_a_corrupt_log() {
+    let mut home = Home::new();
+    let registry = home.open();
+    let (registry, behind) = store_of_now(&home, registry);
+    register(&registry, (0..3).map(person));
+    registry.close(NOW).unwrap();
+    take_store(&behind, &home);
+    // Segments that no dossier fits into: the index fails as it does where the system gives no more memory.
+    let ordinary = home.options.index;
+    home.options.index = IndexOptions { segment_words_log2: 3, ..ordinary };
+    let before = home.log_bytes();
+    let registry = home.open();
+    refuses_writing(&registry, "memory_behind");
+    let (_, detail) = registry.troubles().list().remove(0);
+    assert!(detail.contains("the index cannot grow"), "{detail}");
+    assert_eq!(troubles(&registry), ["memory_behind"]);
+    registry.close(NOW).unwrap();
+    assert_eq!(home.log_bytes(), before);
+    // Where there is no store to answer from, the start fails for what it is.
+    fs::remove_dir_all(home.store()).unwrap();
+    assert!(matches!(home.try_open(), Err(RegistryError::Index(_))));
+    home.options.index = ordinary;
+    let registry = home.open();
+    assert!((0..3).all(|n| is_eligible(&registry, &person(n))));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::peers::Language;
 use crate::targets::{
     BATCH_COMPACT_CPU_NS_MAX, BATCH_NDJSON_CPU_NS_MAX, BATCH_REDIS_TIMES_MIN, Bound, DISK_TIMES_MAX, DOSSIER_TIMES_MAX,
     IMPORT_S_MAX, INDEX_DECIDED_NS_MAX, INDEX_MANY_NS_MAX, INDEX_ONE_NS_MAX, PIPELINE_COMPACT_FLOOR_RATIO_MIN,
-    PIPELINE_JSON_FLOOR_RATIO_MIN, PIPELINE_REDIS_TIMES_MIN, RECIPIENT_BYTES_MORE_MAX, RESTART_S_MAX, SINGLE_FLOOR_RATIO_MIN,
-    Target,
+    PIPELINE_JSON_FLOOR_RATIO_MIN, PIPELINE_REDIS_TIMES_MIN, RECIPIENT_BYTES_MORE_MAX, RESTART_S_MAX, Reading,
+    SINGLE_FLOOR_RATIO_MIN, Target,
 };
 
 const ONLY_FULL: &str = "--full measures it";
@@ -28,7 +28,7 @@ fn speeds(measured: &Measured) -> Vec<Target> {
     let over_floor = |shape, form| results.times(appliance(shape, form), What::of(Who::Floor, shape, form));
     let over_redis =
         |shape| results.times(appliance(shape, Form::Compact), What::of(Who::Peer(Language::Resp), shape, Form::Compact));
-    let cpu = |form| results.cpu_ns(appliance(Shape::Batch, form));
+    let cpu = |form| results.cpu_ns(appliance(Shape::Batch, form)).map(Reading::from);
     let row = |name, what, bound, unit, measured| Target { name, what, bound, unit, measured };
     let least = Bound::AtLeast;
     let (compact, json) = (over_floor(Shape::Pipeline, Form::Compact), over_floor(Shape::Pipeline, Form::Json));
@@ -47,7 +47,7 @@ fn speeds(measured: &Measured) -> Vec<Target> {
 fn in_process(measured: &Measured) -> Vec<Target> {
     let row = |what, most, name: &str| {
         let found = measured.full.as_ref().ok_or(ONLY_FULL).and_then(|full| full.index_ns(name).ok_or("not reported"));
-        Target { name: "P5", what, bound: Bound::AtMost(most), unit: " ns", measured: found }
+        Target { name: "P5", what, bound: Bound::AtMost(most), unit: " ns", measured: found.map(Reading::from) }
     };
     vec![
         row("in process, one at a time", INDEX_ONE_NS_MAX, "one_ns"),
@@ -59,7 +59,10 @@ fn in_process(measured: &Measured) -> Vec<Target> {
 fn memory(measured: &Measured) -> Vec<Target> {
     let memory = &measured.memory;
     let own = DOSSIER_TIMES_MAX * memory.dossier_bytes_mean() + RECIPIENT_BYTES_MORE_MAX;
-    let row = |what, bound, measured| Target { name: "P6", what, bound, unit: " B", measured };
+    let row = |what, bound, measured: Result<f64, _>| {
+        let measured = measured.map(Reading::from);
+        Target { name: "P6", what, bound, unit: " B", measured }
+    };
     let beside = memory.redis_bytes_per_key.and_then(|_| memory.bytes_per_recipient());
     vec![
         row("memory a recipient, beside the dossiers' bytes", Bound::AtMost(own), memory.bytes_per_recipient()),
@@ -69,7 +72,10 @@ fn memory(measured: &Measured) -> Vec<Target> {
 
 fn files(measured: &Measured) -> Vec<Target> {
     let full = measured.full.as_ref().ok_or(ONLY_FULL);
-    let row = |name, what, most, unit, measured| Target { name, what, bound: Bound::AtMost(most), unit, measured };
+    let row = |name, what, most, unit, measured: Result<f64, _>| {
+        let measured = measured.map(Reading::from);
+        Target { name, what, bound: Bound::AtMost(most), unit, measured }
+    };
     vec![
         row("P7", "import", IMPORT_S_MAX, " s", full.map(|full| full.imported.took.as_secs_f64())),
         row("P7", "on the disk, over the rows' bytes", DISK_TIMES_MAX, " ×", full.map(super::full::Full::disk_times)),

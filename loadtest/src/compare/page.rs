@@ -7,7 +7,7 @@ use super::{CompareArguments, Measured};
 use crate::arguments::Shape;
 use crate::measure::environment::fingerprint;
 use crate::report::thousands;
-use crate::targets::{self, Target};
+use crate::targets::{self, Reading, Target};
 use crate::trial::Manner;
 
 /// The number of recipients that the targets are about.
@@ -23,6 +23,9 @@ pub(super) fn lines(arguments: &CompareArguments, measured: &Measured, targets: 
     ];
     lines.extend(measured.results.series.iter().map(|series| row(measured, series)));
     lines.push(String::new());
+    if measured.results.series.iter().any(|series| measured.results.is_held_back(series)) {
+        lines.push("≥: the client was busy all the time, and the floor might do more.".to_owned());
+    }
     lines.extend(measured.absent.iter().map(|absent| format!("Not compared with {absent}.")));
     for (name, lookups_per_s) in &measured.opinions {
         lines.push(format!("By {name}, one key over and over: {}/s.", thousands(*lookups_per_s)));
@@ -40,11 +43,16 @@ pub(super) fn lines(arguments: &CompareArguments, measured: &Measured, targets: 
 fn row(measured: &Measured, series: &Series) -> String {
     let results = &measured.results;
     let counts = results.counts(series);
-    let speed = if counts { thousands(series.lookups_per_s()) } else { "client saturated".to_owned() };
+    let at_least = if results.is_held_back(series) { "≥ " } else { "" };
+    let speed = if counts { format!("{at_least}{}", thousands(series.lookups_per_s())) } else { "client saturated".to_owned() };
     let ratio = match series.what.who {
         Who::Appliance => {
             let floor = super::results::What { who: Who::Floor, ..series.what };
-            results.times(series.what, floor).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
+            match results.times(series.what, floor) {
+                Ok(Reading::Exactly(ratio)) => format!("{ratio:.2}"),
+                Ok(Reading::AtMost(ratio)) => format!("≤ {ratio:.2}"),
+                Err(_) => "-".to_owned(),
+            }
         }
         _ => String::new(),
     };
@@ -106,6 +114,7 @@ fn of_series(measured: &Measured, series: &Series) -> Value {
         "request_bytes": series.request_bytes.round(),
         "answer_bytes": series.answer_bytes().round(),
         "client_busy": series.client_busy(),
+        "lookups_per_s_is_at_least": measured.results.is_held_back(series),
         "rounds": if counts { series.rounds.iter().map(|figures| figures.lookups_per_s.round()).collect() } else { Vec::new() },
     })
 }

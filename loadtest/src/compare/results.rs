@@ -3,6 +3,7 @@
 use crate::arguments::{Form, Shape};
 use crate::peers::Language;
 use crate::report::{Figures, middle};
+use crate::targets::Reading;
 
 /// Who answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,15 +88,21 @@ impl Results {
         }
     }
 
-    /// Whose figures are the client's own, and how busy it was.
+    /// Whose figures are the client's own, floors apart, and how busy it was.
     pub(super) fn saturated(&self) -> Vec<(String, f64)> {
-        let saturated = self.series.iter().filter(|series| series.is_saturated());
+        let saturated = self.series.iter().filter(|series| series.is_saturated() && series.what.who != Who::Floor);
         saturated.map(|series| (series.name.clone(), series.client_busy())).collect()
     }
 
     /// Whether a series says something about its server.
     pub(super) fn counts(&self, series: &Series) -> bool {
-        self.lenient || !series.is_saturated()
+        self.lenient || !series.is_saturated() || series.what.who == Who::Floor
+    }
+
+    /// Whether a floor was held back by the client. A bare server does next to nothing, so that the client may well be what ends first:
+    /// then the floor is at least what was measured, and what is set beside it at most that part of it.
+    pub(super) fn is_held_back(&self, series: &Series) -> bool {
+        !self.lenient && series.is_saturated() && series.what.who == Who::Floor
     }
 
     /// A series that was measured and counts.
@@ -105,10 +112,11 @@ impl Results {
     }
 
     /// How many times the one's look-ups a second are the other's, within each round: the median of the rounds.
-    pub(super) fn times(&self, one: What, other: What) -> Result<f64, &'static str> {
+    pub(super) fn times(&self, one: What, other: What) -> Result<Reading, &'static str> {
         let (one, other) = (self.of(one)?, self.of(other)?);
         let rounds = one.rounds.iter().zip(&other.rounds);
-        middle(rounds.map(|(one, other)| one.lookups_per_s / other.lookups_per_s)).ok_or("nothing was measured")
+        let times = middle(rounds.map(|(one, other)| one.lookups_per_s / other.lookups_per_s)).ok_or("nothing was measured")?;
+        Ok(if self.is_held_back(other) { Reading::AtMost(times) } else { Reading::Exactly(times) })
     }
 
     pub(super) fn cpu_ns(&self, what: What) -> Result<f64, &'static str> {
@@ -149,8 +157,8 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_within_a_round() {
-        assert_eq!(results(false).times(APPLIANCE, FLOOR), Ok(0.6));
-        assert_eq!(results(true).times(APPLIANCE, REDIS), Ok(2.75));
+        assert_eq!(results(false).times(APPLIANCE, FLOOR), Ok(Reading::Exactly(0.6)));
+        assert_eq!(results(true).times(APPLIANCE, REDIS), Ok(Reading::Exactly(2.75)));
     }
 
     #[test]
@@ -159,6 +167,25 @@ mod tests {
         assert_eq!(strict.times(APPLIANCE, REDIS), Err("the client was busy all the time"));
         assert_eq!(strict.saturated(), [("Redis".to_owned(), 0.99)]);
         assert!(results(true).cpu_ns(REDIS).is_ok());
+    }
+
+    #[test]
+    fn a_floor_that_the_client_holds_back_fails_no_run_and_bounds_what_is_set_beside_it() {
+        for (lenient, times) in [(false, Reading::AtMost(0.6)), (true, Reading::Exactly(0.6))] {
+            let mut results = results(lenient);
+            results.add(APPLIANCE, "appliance", 100.0, figures(240.0, 0.5));
+            results.add(FLOOR, "floor", 100.0, figures(400.0, 0.99));
+            assert!(results.saturated().iter().all(|(name, _)| name == "Redis"));
+            assert_eq!(results.times(APPLIANCE, FLOOR), Ok(times));
+        }
+    }
+
+    #[test]
+    fn an_appliance_that_saturates_the_client_fails_the_run_all_the_same() {
+        let mut results = results(false);
+        results.add(APPLIANCE, "appliance", 100.0, figures(240.0, 0.96));
+        assert_eq!(results.saturated()[0], ("appliance".to_owned(), 0.96));
+        assert_eq!(results.times(APPLIANCE, FLOOR), Err("the client was busy all the time"));
     }
 
     #[test]

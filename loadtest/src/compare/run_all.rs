@@ -42,7 +42,6 @@ pub(crate) fn run_all(arguments: &RunAllArguments) -> Result<(), LoadError> {
         complain(&format!("measuring {} …", manner.name()));
         let row = row(arguments, &appliance, manner)?;
         thresholds.trust(&manner.name(), &row.served)?;
-        thresholds.trust(&format!("floor of {}", manner.name()), &row.floor)?;
         rows.push(row);
     }
     if arguments.json {
@@ -88,11 +87,11 @@ fn table(rows: &[Row]) -> Vec<String> {
         let latency = row.served.latencies_us.filter(|_| row.manner.shape == Shape::Single);
         let latency = latency.map_or(String::new(), |[p50, p99, p999, _]| format!("{p50:.0}/{p99:.0}/{p999:.0}"));
         lines.push(format!(
-            "{:<26} {:>12} {:>12} {:>6.2} {:>10} {:>10} {:>11} {:>22}",
+            "{:<26} {:>12} {:>12} {:>6} {:>10} {:>10} {:>11} {:>22}",
             row.manner.name(),
             thousands(row.served.lookups_per_s),
-            thousands(row.floor.lookups_per_s),
-            row.ratio,
+            format!("{}{}", if held_back(row) { "≥" } else { "" }, thousands(row.floor.lookups_per_s)),
+            format!("{}{:.2}", if held_back(row) { "≤" } else { "" }, row.ratio),
             ns(&row.served),
             ns(&row.floor),
             format!("{}/{}", busy(&row.served), busy(&row.floor)),
@@ -103,6 +102,11 @@ fn table(rows: &[Row]) -> Vec<String> {
         lines.push("! the client saturated its core: that server might do more".to_owned());
     }
     lines
+}
+
+/// Whether the client held the floor back, so that it is at least what was measured.
+fn held_back(row: &Row) -> bool {
+    row.floor.client_is_saturated()
 }
 
 /// How busy the client was, the first figure with the appliance, the second with the floor.
@@ -122,6 +126,7 @@ fn json_of(arguments: &RunAllArguments, appliance: &Appliance, rows: &[Row]) -> 
                 "appliance": row.served.json(),
                 "floor": row.floor.json(),
                 "ratio": (row.ratio * 1_000.0).round() / 1_000.0,
+                "ratio_is_at_most": held_back(row),
             })
         })
         .collect();

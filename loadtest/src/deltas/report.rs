@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Deltas, DeltasArguments, PHASES};
 use crate::measure::environment::fingerprint;
 use crate::report::{Figures, thousands};
-use crate::targets::{self, Bound, DELTAS_P999_TIMES_MAX, DELTAS_ROWS_PER_S_MIN, Target};
+use crate::targets::{self, Bound, DELTAS_P999_TIMES_MAX, DELTAS_ROWS_PER_S_MIN, Reading, Target};
 
 impl Deltas {
     fn phase(&self, nth: usize) -> Option<(Figures, u64)> {
@@ -26,14 +26,14 @@ impl Deltas {
                 what: "rows durable and visible while look-ups run",
                 bound: Bound::AtLeast(DELTAS_ROWS_PER_S_MIN),
                 unit: " rows/s",
-                measured: self.acknowledged.rows_per_s().ok_or("too few acknowledgements"),
+                measured: self.acknowledged.rows_per_s().map(Reading::from).ok_or("too few acknowledgements"),
             },
             Target {
                 name: "P9",
                 what: "look-up p99.9 while rows stream in, over quiet",
                 bound: Bound::AtMost(DELTAS_P999_TIMES_MAX),
                 unit: " ×",
-                measured: self.p999_times().ok_or("no latencies while rows streamed in"),
+                measured: self.p999_times().map(Reading::from).ok_or("no latencies while rows streamed in"),
             },
         ]
     }

@@ -13,7 +13,7 @@ use crate::arguments::{ClockArguments, PopulationArguments, day};
 use crate::error::LoadError;
 use crate::measure::environment::fingerprint;
 use crate::report::{complain, say, thousands};
-use crate::targets::{self, Bound, GROWTH_BYTES_TIMES_MAX, GROWTH_CPU_TIMES_MAX, Target};
+use crate::targets::{self, Bound, GROWTH_BYTES_TIMES_MAX, GROWTH_CPU_TIMES_MAX, Reading, Target};
 use crate::threshold::ThresholdArguments;
 
 use size::Size;
@@ -107,7 +107,10 @@ fn judged(sizes: &[Size]) -> Vec<Target> {
             _ => Err("it takes two sizes"),
         }
     };
-    let times = |what, measured, most| Target { name: "P11", what, bound: Bound::AtMost(most), unit: " ×", measured };
+    let times = |what, measured: Result<f64, _>, most| {
+        let measured = measured.map(Reading::from);
+        Target { name: "P11", what, bound: Bound::AtMost(most), unit: " ×", measured }
+    };
     vec![
         times("CPU a single look-up, largest over smallest", cpu(Size::pipeline_cpu_ns), GROWTH_CPU_TIMES_MAX),
         times("CPU a look-up in batches, largest over smallest", cpu(Size::batch_cpu_ns), GROWTH_CPU_TIMES_MAX),

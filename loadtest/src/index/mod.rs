@@ -58,7 +58,7 @@ impl Timed {
             Pass::ManyDecided => ("in process, lookup_many with the decision", INDEX_DECIDED_NS_MAX),
             Pass::OneDecided => return None,
         };
-        Some(Target { name: "P5", what, bound: Bound::AtMost(most), unit: " ns", measured: Ok(self.ns()) })
+        Some(Target { name: "P5", what, bound: Bound::AtMost(most), unit: " ns", measured: Ok(self.ns().into()) })
     }
 }
 

@@ -151,11 +151,12 @@ impl<'p, 'q> Peak<'p, 'q> {
         Ok(())
     }
 
-    /// Waits for what is under way, and counts what does not come.
+    /// Waits for what is under way, the great reconnect included, and counts what does not come.
     fn drain(&mut self) -> Result<(), LoadError> {
         let mut events = Events::with_capacity(self.terminals.len() + 1);
         let began = Instant::now();
-        while self.desks.free() < self.desks.terminals() && began.elapsed() < self.region.patience {
+        let is_done = |peak: &Self| peak.desks.free() == peak.desks.terminals() && !peak.is_reconnecting();
+        while !is_done(self) && began.elapsed() < self.region.patience {
             self.turn(&mut events, Some(Duration::from_millis(POLL_MS_MAX)))?;
         }
         let under_way = self.terminals.iter_mut().filter_map(Terminal::abandon).count();
@@ -222,6 +223,8 @@ impl<'p, 'q> Peak<'p, 'q> {
             self.note_connected();
         }
         match outcome {
+            // Where all come at once, one may be turned away; a gateway tries again.
+            Outcome::Ended(None) if self.is_reconnecting() && self.desks.kept().contains(&terminal) => self.reopen(terminal),
             Outcome::Waiting | Outcome::Ended(None) => Ok(()),
             Outcome::Ended(Some(asking)) => self.ended(terminal, asking),
             Outcome::Answered(_) if refused => self.drop_one(terminal),
@@ -279,6 +282,15 @@ impl<'p, 'q> Peak<'p, 'q> {
             terminal.open(self.poll.registry(), self.region.address)?;
         }
         Ok(())
+    }
+
+    fn reopen(&mut self, terminal: usize) -> Result<(), LoadError> {
+        let Some(place) = self.terminals.get_mut(terminal) else { return Ok(()) };
+        place.open(self.poll.registry(), self.region.address)
+    }
+
+    fn is_reconnecting(&self) -> bool {
+        matches!(self.reconnect, Reconnect::UnderWay(_))
     }
 
     fn note_connected(&mut self) {

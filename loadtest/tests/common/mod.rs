@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -44,31 +46,29 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Starts it on a port that it chooses itself, and waits for the word that it is ready.
     pub(crate) fn start(data: &Path) -> Server {
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
         let mut command = Command::new(shikaku());
-        command.arg("serve").arg("--data").arg(data).args(["--listen", &address.to_string()]).stdout(Stdio::null());
-        let server = Server { child: command.spawn().unwrap(), address };
-        let began = Instant::now();
-        while !server.is_healthy() {
-            assert!(began.elapsed() < Duration::from_secs(60), "the server does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        command.arg("serve").arg("--data").arg(data).args(["--listen", "127.0.0.1:0"]).env("SHIKAKU_LOG", "info");
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (ready, address) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let entry: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                if entry["fields"]["message"] == "ready" {
+                    let _ = ready.send(entry["fields"]["address"].as_str().unwrap().parse().unwrap());
+                }
+            }
+        });
+        // Ended with the test also where it never gets ready.
+        let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        server.address = address.recv_timeout(Duration::from_secs(60)).expect("the server does not answer");
         server
     }
 
     pub(crate) fn pid(&self) -> String {
         self.child.id().to_string()
-    }
-
-    fn is_healthy(&self) -> bool {
-        use std::io::{Read, Write};
-        let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        let mut answer = [0; 12];
-        stream.write_all(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n").is_ok()
-            && stream.read_exact(&mut answer).is_ok()
-            && answer.ends_with(b"200")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The store as a start finds it, and what becomes of one that is not wanted.
 
 use std::fs;
+use std::io::ErrorKind::NotFound;
 
 use super::Opening;
 use crate::log::StreamId;
@@ -13,23 +14,32 @@ use crate::store::{Store, StoreMeta};
 pub(super) enum FoundStore {
     Absent,
     Empty(Store),
-    Good { store: Store, meta: Box<StoreMeta> },
+    Good {
+        store: Store,
+        meta: Box<StoreMeta>,
+    },
+    /// A rebuild of ours that never came to its end: there is nothing in it that is not in the log, or in `base.snap`.
+    HalfRebuilt,
     Damaged(String),
 }
+
+/// Damaged stores that are kept; see [`Opening::keep_few_aside`].
+const STORES_ASIDE_MAX: usize = 3;
+const ASIDE_PREFIX: &str = "store.bad-";
 
 impl FoundStore {
     pub(super) fn facts(&self) -> StoreFacts {
         match self {
             FoundStore::Absent | FoundStore::Empty(_) => StoreFacts::None,
             FoundStore::Good { meta, .. } => StoreFacts::Good { sequence: meta.position.sequence },
-            FoundStore::Damaged(_) => StoreFacts::Damaged,
+            FoundStore::HalfRebuilt | FoundStore::Damaged(_) => StoreFacts::Damaged,
         }
     }
 
     pub(super) fn into_store(self) -> Option<Store> {
         match self {
             FoundStore::Empty(store) | FoundStore::Good { store, .. } => Some(store),
-            FoundStore::Absent | FoundStore::Damaged(_) => None,
+            FoundStore::Absent | FoundStore::HalfRebuilt | FoundStore::Damaged(_) => None,
         }
     }
 
@@ -38,6 +48,7 @@ impl FoundStore {
             FoundStore::Absent => "absent".to_owned(),
             FoundStore::Empty(_) => "empty".to_owned(),
             FoundStore::Good { meta, .. } => format!("at sequence {}", meta.position.sequence),
+            FoundStore::HalfRebuilt => "half rebuilt".to_owned(),
             FoundStore::Damaged(why) => format!("damaged ({why})"),
         }
     }
@@ -57,6 +68,7 @@ impl Opening<'_> {
             Ok((_, Some(_))) => FoundStore::Damaged("it belongs to another stream".to_owned()),
             Ok((store, None)) => match store.is_empty() {
                 Ok(true) => FoundStore::Empty(store),
+                Ok(false) if self.rebuilding_path().exists() => FoundStore::HalfRebuilt,
                 Ok(false) => FoundStore::Damaged("filling it was never finished".to_owned()),
                 Err(error) => FoundStore::Damaged(error.to_string()),
             },
@@ -64,25 +76,77 @@ impl Opening<'_> {
         }
     }
 
-    /// A store for a rebuild: an empty one is used, any other is moved aside.
+    /// A store for a rebuild: an empty one is used, half a rebuild begun again, any other moved aside. A marker says that what is in it is
+    /// ours, as long as it does not say of itself where it stands.
     pub(super) fn fresh_store(&mut self, found: FoundStore) -> Result<Store, RegistryError> {
         let path = self.store_path();
-        let why = match found {
-            FoundStore::Empty(store) => return Ok(store),
-            FoundStore::Absent => return Ok(Store::open(&path)?),
+        let failed = |source| RegistryError::Directory { path: path.clone(), source };
+        match found {
+            FoundStore::Empty(store) => {
+                self.mark_rebuilding();
+                return Ok(store);
+            }
+            FoundStore::Absent => {}
+            FoundStore::HalfRebuilt => {
+                fs::remove_dir_all(&path).map_err(failed)?;
+                let note = "rebuilding the store from the log had not come to its end, and is begun again".to_owned();
+                self.troubles.raise(Trouble::StoreRebuilt, note.clone());
+                self.notes.push(note);
+            }
             FoundStore::Good { store, .. } => {
                 drop(store);
-                "it stands behind the beginning of the log".to_owned()
+                self.move_aside("it stands behind the beginning of the log")?;
             }
-            FoundStore::Damaged(why) => why,
-        };
-        let names = (self.options.now_unix_ms..).map(|time| self.directory.join(format!("store.bad-{time}")));
+            FoundStore::Damaged(why) => self.move_aside(&why)?,
+        }
+        self.mark_rebuilding();
+        Ok(Store::open(&path)?)
+    }
+
+    /// Takes the marker away from a store that is whole.
+    pub(super) fn unmark_rebuilding(&self) {
+        let removed = fs::remove_file(self.rebuilding_path());
+        if let Err(error) = removed.or_else(|error| if error.kind() == NotFound { Ok(()) } else { Err(error) }) {
+            tracing::warn!(%error, "the marker of a rebuild that is done could not be removed");
+        }
+    }
+
+    /// Without the marker half a rebuild is kept like any damaged store: no reason not to start.
+    fn mark_rebuilding(&self) {
+        if let Err(error) = fs::write(self.rebuilding_path(), "") {
+            tracing::warn!(%error, "the marker of a rebuild could not be written");
+        }
+    }
+
+    fn move_aside(&mut self, why: &str) -> Result<(), RegistryError> {
+        let path = self.store_path();
+        let names = (self.options.now_unix_ms..).map(|time| self.directory.join(format!("{ASIDE_PREFIX}{time}")));
         let aside = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| self.directory.join("store.bad"));
         let moved = fs::rename(&path, &aside);
         moved.map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
         let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
         self.troubles.raise(Trouble::StoreRebuilt, note.clone());
         self.notes.push(note);
-        Ok(Store::open(&path)?)
+        if let Err(error) = self.keep_few_aside() {
+            tracing::warn!(%error, "damaged stores that are too many could not be removed");
+        }
+        Ok(())
+    }
+
+    /// Keeps the oldest of the damaged stores, which shows what began it, and the newest, which show how it stands; those between go, or
+    /// a program that is started again and again on a failing disk would fill it.
+    fn keep_few_aside(&self) -> std::io::Result<()> {
+        let mut aside = Vec::new();
+        for entry in fs::read_dir(self.directory)? {
+            let name = entry?.file_name();
+            let since = name.to_str().and_then(|name| name.strip_prefix(ASIDE_PREFIX)).and_then(|time| time.parse::<u64>().ok());
+            aside.extend(since.map(|since| (since, self.directory.join(&name))));
+        }
+        aside.sort();
+        let surplus = aside.len().saturating_sub(STORES_ASIDE_MAX);
+        for (_, between) in aside.iter().skip(1).take(surplus) {
+            fs::remove_dir_all(between)?;
+        }
+        Ok(())
     }
 }

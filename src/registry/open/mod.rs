@@ -72,7 +72,7 @@ impl Opening<'_> {
         let log = LogReader::open(self.disk.clone(), &self.log_path());
         let (log, newer) = match log {
             Ok(log) => (log, None),
-            Err(error @ LogError::NewerFormat { .. }) => (None, Some(error)),
+            Err(error @ (LogError::NewerFormat { .. } | LogError::UnknownFeatures { .. })) => (None, Some(error)),
             Err(error) => return Err(error.into()),
         };
         let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
@@ -147,6 +147,11 @@ impl Opening<'_> {
     /// The marker of a store that failed while it was in use.
     fn failed_path(&self) -> PathBuf {
         self.directory.join("store.failed")
+    }
+
+    /// The marker of a store that is being rebuilt.
+    fn rebuilding_path(&self) -> PathBuf {
+        self.directory.join("store.rebuilding")
     }
 
     fn store_path(&self) -> PathBuf {

@@ -6,14 +6,14 @@ use super::Opening;
 use super::found::FoundStore;
 use crate::domain::masters::{MasterKind, built_in};
 use crate::index;
-use crate::log::{Chain, Fault, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
+use crate::log::{Chain, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
 use crate::registry::ledger::{Ledger, NO_HORIZON};
 use crate::registry::load::{self, LoadError};
 use crate::registry::snapshot::SnapshotReader;
 use crate::registry::troubles::Trouble;
 use crate::registry::view::today_in_japan;
 use crate::registry::write_behind::{Filling, Unjudged, WriteBehind};
-use crate::registry::writer::{ReplayError, Writer};
+use crate::registry::writer::Writer;
 use crate::registry::{RegistryError, horizon_on};
 use crate::store::{Store, StoreMeta};
 
@@ -54,6 +54,7 @@ impl Opening<'_> {
             },
         };
         let applied = meta.position.sequence;
+        self.unmark_rebuilding();
         self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
         match self.replay(log, &mut writer) {
             Ok(end) if end.position.sequence < applied => {
@@ -66,18 +67,23 @@ impl Opening<'_> {
                 writer.behind = None;
             }
             Ok(end) => self.go_on(log, &mut writer, &end)?,
-            Err(LogError::OtherHistory { .. }) => return Ok(None),
-            Err(error @ LogError::Corrupt { .. }) => {
+            Err(RegistryError::Log(LogError::OtherHistory { .. })) => return Ok(None),
+            Err(RegistryError::Log(error @ LogError::Corrupt { .. })) => {
                 self.troubles.raise(Trouble::LogCorrupt, error.to_string());
                 writer.behind = None;
             }
-            Err(error) => return Err(error.into()),
+            Err(RegistryError::Index(error)) => {
+                let sequence = writer.position.sequence;
+                self.troubles.raise(Trouble::MemoryBehind, format!("replaying stopped in sequence {sequence}: {error}"));
+                writer.behind = None;
+            }
+            Err(error) => return Err(error),
         }
         Ok(Some(writer))
     }
 
     pub(super) fn start_from_log(&mut self, log: &LogReader, found: FoundStore) -> Result<Writer, RegistryError> {
-        let mut writer = self.empty_writer(self.verified(log.beginning())?)?;
+        let mut writer = self.empty_writer(self.verified(log.beginning().map_err(RegistryError::from))?)?;
         let store = self.fresh_store(found)?;
         self.attach(&mut writer, store, Filling::Anew, None)?;
         self.rebuild(log, writer)
@@ -89,7 +95,7 @@ impl Opening<'_> {
         base: Option<SnapshotReader>,
         found: FoundStore,
     ) -> Result<Writer, RegistryError> {
-        let beginning = self.verified(log.beginning())?;
+        let beginning = self.verified(log.beginning().map_err(RegistryError::from))?;
         let mut writer = self.empty_writer(beginning)?;
         let store = self.fresh_store(found)?;
         if let Some(base) = base {
@@ -164,22 +170,25 @@ impl Opening<'_> {
         Ok(Some(writer))
     }
 
-    /// Works in the log's frames behind the writer's place, which the store vouches for.
-    fn replay(&mut self, log: &LogReader, writer: &mut Writer) -> Result<ReplayEnd, LogError> {
+    /// Works in the log's frames behind the writer's place, which the store vouches for. A frame for which memory has no room says
+    /// nothing about the log.
+    fn replay(&mut self, log: &LogReader, writer: &mut Writer) -> Result<ReplayEnd, RegistryError> {
         log.make_durable()?;
         let began = Instant::now();
         let mut frames = 0u64;
+        let mut failed = None;
         let from = writer.position;
-        let end = log.replay(&from, from.sequence, |frame| {
+        let replayed = log.replay(&from, from.sequence, |frame| {
             frames += 1;
-            writer.replay(frame).map_err(|error| match error {
-                ReplayError::State => Fault::State,
-                error => {
-                    tracing::error!(%error, sequence = frame.sequence, "a frame of the log cannot be worked in");
-                    Fault::Payload
-                }
+            writer.replay(frame).map_err(|error| {
+                tracing::error!(%error, sequence = frame.sequence, "a frame of the log cannot be worked in");
+                error.into_fault(&mut failed)
             })
-        })?;
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let end = replayed?;
         if frames > 0 {
             self.notes.push(format!("replayed {frames} frames of the log in {:.1} s", began.elapsed().as_secs_f64()));
         }
@@ -239,12 +248,12 @@ impl Opening<'_> {
     }
 
     /// What is corrupt cannot be rebuilt from.
-    fn verified<T>(&self, read: Result<T, LogError>) -> Result<T, RegistryError> {
+    fn verified<T>(&self, read: Result<T, RegistryError>) -> Result<T, RegistryError> {
         read.map_err(|error| match error {
-            error @ (LogError::Corrupt { .. } | LogError::OtherHistory { .. }) => {
+            RegistryError::Log(error @ (LogError::Corrupt { .. } | LogError::OtherHistory { .. })) => {
                 RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail: error.to_string() }
             }
-            error => error.into(),
+            error => error,
         })
     }
 }

@@ -26,7 +26,6 @@ use crate::log::{FrameKind, LogError, LogWriter, Position};
 use crate::record::StateChecksum;
 use crate::store::{Store, StoreError, StoreMeta};
 
-pub(in crate::registry) use replay::ReplayError;
 pub use view::Figures;
 
 /// The writer.

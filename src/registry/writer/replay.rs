@@ -3,7 +3,7 @@
 use super::rows::RUN;
 use super::{Writer, unix_s};
 use crate::domain::day::Day;
-use crate::log::{Frame, FrameKind, Position};
+use crate::log::{Fault, Frame, FrameKind, Position};
 use crate::record::RecordError;
 use crate::record::payload::{self, Change, Changes, FeedRecord, MasterPiece};
 use crate::registry::RegistryError;
@@ -21,6 +21,21 @@ pub(in crate::registry) enum ReplayError {
     Registry(#[from] RegistryError),
     #[error("the state after the frame is not the one it carries")]
     State,
+}
+
+impl ReplayError {
+    /// What the error says is wrong with the frame. One that is this machine's and not the frame's goes to `failed`: the fault then only
+    /// ends the reading.
+    pub(in crate::registry) fn into_fault(self, failed: &mut Option<RegistryError>) -> Fault {
+        match self {
+            ReplayError::State => Fault::State,
+            ReplayError::Record(_) | ReplayError::Ledger(_) => Fault::Payload,
+            ReplayError::Registry(error) => {
+                *failed = Some(error);
+                Fault::Payload
+            }
+        }
+    }
 }
 
 impl Writer {

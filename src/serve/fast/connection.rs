@@ -17,7 +17,7 @@ use super::framing::{self, Head, Refusal};
 use super::guard;
 use super::recent::Recent;
 use super::registry::{Place, Registry};
-use super::reply::{ContentType, Reply, reason, write_head};
+use super::reply::{Reply, ReplyHead, reason, write_head};
 use super::request::{Method, Request, Words, split_target, text};
 use crate::limits::{
     LISTENER_HEAD_BYTES_MAX, LISTENER_RETAINED_BYTES_MIN, LISTENER_RETAINED_BYTES_TOTAL_MAX, LISTENER_SCRATCH_KEPT_BYTES,
@@ -52,7 +52,7 @@ enum Ending {
     /// The engine writes the answer and goes on.
     Keep,
     /// This answer is the last: nothing after the request is served.
-    Last { status: u16, content_type: ContentType, body: BytesMut },
+    Last { head: ReplyHead, body: BytesMut },
     /// Not even an answer.
     Cut,
 }
@@ -73,8 +73,8 @@ impl<A: Answer> HttpService for Connection<A> {
     fn call(&mut self, request: may_minihttp::Request<'_, '_, '_>, response: &mut Response<'_>) -> io::Result<()> {
         match self.serve(request, response) {
             Ending::Keep => Ok(()),
-            Ending::Last { status, content_type, body } => {
-                self.take_leave(status, content_type, &body);
+            Ending::Last { head, body } => {
+                self.take_leave(head, &body);
                 drop(body);
                 leave()
             }
@@ -173,20 +173,23 @@ impl<A: Answer> Connection<A> {
     }
 
     fn conclude(&mut self, answered: Option<Answered>, close: bool, response: &mut Response<'_>) -> Ending {
-        let Some(Answered { status, content_type, close: asked_to_close }) = answered else {
+        let Some(Answered { head, close: asked_to_close }) = answered else {
             self.registry.tally.failed_answers.add(1);
-            return Ending::Last { status: 500, content_type: ContentType::Json, body: BytesMut::from(PANICKED) };
+            return Ending::Last { head: ReplyHead::json(500), body: BytesMut::from(PANICKED) };
         };
         let body_bytes = response.body_mut().len();
         let close = close || asked_to_close || self.registry.stopping.load(Ordering::Relaxed);
         if close || self.too_large_to_stay(body_bytes) {
-            return Ending::Last { status, content_type, body: std::mem::take(response.body_mut()) };
+            return Ending::Last { head, body: std::mem::take(response.body_mut()) };
         }
-        self.produced += self.recent.note(status, content_type, response.body_mut());
+        self.produced += self.recent.note(head, response.body_mut());
         if let Some(place) = &self.place {
             place.slot.produced.store(self.produced, Ordering::Relaxed);
         }
-        response.status_code(usize::from(status), reason(status)).header(content_type.header());
+        response.status_code(usize::from(head.status), reason(head.status)).header(head.content_type.header());
+        if let Some(after) = head.retry_after {
+            response.header(after.header());
+        }
         if body_bytes > LISTENER_RETAINED_BYTES_MIN {
             self.lighten(body_bytes, response);
         }
@@ -214,7 +217,7 @@ impl<A: Answer> Connection<A> {
     #[cold]
     fn refuse(&self, refusal: Refusal) -> Ending {
         self.registry.tally.poisoned.add(1);
-        Ending::Last { status: refusal.status(), content_type: ContentType::Json, body: BytesMut::from(refusal.body()) }
+        Ending::Last { head: ReplyHead::json(refusal.status()), body: BytesMut::from(refusal.body()) }
     }
 
     /// Asks the kernel how much the peer has read by now.
@@ -247,12 +250,12 @@ impl<A: Answer> Connection<A> {
 
     /// Hands the socket over with the last answer, and with those before it that the engine has not written yet.
     #[cold]
-    fn take_leave(&mut self, status: u16, content_type: ContentType, body: &[u8]) {
+    fn take_leave(&mut self, head: ReplyHead, body: &[u8]) {
         let Some(place) = &self.place else { return };
         let farewell = place.slot.socket.with(|fd| {
             let pending = self.produced.checked_sub(guard::traffic(fd).ok()?.written)?;
             let mut out = self.recent.last(pending)?;
-            write_head(&mut out, status, content_type, body.len(), true);
+            write_head(&mut out, head, body.len(), true);
             out.extend_from_slice(body);
             self.produced += out.len() as u64 - pending;
             Some(Farewell::begin(guard::duplicate(fd).ok()?, out))
@@ -274,8 +277,7 @@ impl<A> Drop for Connection<A> {
 
 #[derive(Clone, Copy)]
 struct Answered {
-    status: u16,
-    content_type: ContentType,
+    head: ReplyHead,
     close: bool,
 }
 
@@ -288,7 +290,7 @@ fn ask<A: Answer>(answer: &A, request: &Request<'_>, response: &mut Response<'_>
     if request.method == Method::Head {
         reply.body().clear();
     }
-    Some(Answered { status: reply.status, content_type: reply.content_type, close: reply.close })
+    Some(Answered { head: reply.head, close: reply.close })
 }
 
 /// Reads a body as it arrives. False if the peer, or the sweeper, ended it before.

@@ -32,6 +32,7 @@ mod recent;
 mod registry;
 mod reply;
 mod request;
+mod retry;
 mod sweeper;
 mod watch;
 pub mod wire;

@@ -7,15 +7,14 @@
 
 use bytes::BytesMut;
 
-use super::reply::{ContentType, wire_bytes, write_head};
+use super::reply::{ReplyHead, wire_bytes, write_head};
 
 const ANSWERS_MAX: usize = 64;
 const BODIES_BYTES_MAX: usize = 16 * 1024;
 
 #[derive(Debug)]
 struct Answered {
-    status: u16,
-    content_type: ContentType,
+    head: ReplyHead,
     body_bytes: usize,
 }
 
@@ -37,7 +36,7 @@ impl Page {
     fn write(&self, out: &mut BytesMut) {
         let mut bodies = self.bodies.as_slice();
         for answer in &self.answers {
-            write_head(out, answer.status, answer.content_type, answer.body_bytes, false);
+            write_head(out, answer.head, answer.body_bytes, false);
             let Some((body, rest)) = bodies.split_at_checked(answer.body_bytes) else { return };
             out.extend_from_slice(body);
             bodies = rest;
@@ -55,13 +54,13 @@ pub(super) struct Recent {
 impl Recent {
     /// Notes an answer and returns the bytes it takes on the wire.
     #[inline]
-    pub(super) fn note(&mut self, status: u16, content_type: ContentType, body: &[u8]) -> u64 {
-        let bytes = wire_bytes(status, content_type, body.len());
+    pub(super) fn note(&mut self, head: ReplyHead, body: &[u8]) -> u64 {
+        let bytes = wire_bytes(head, body.len());
         if self.newer.answers.len() == ANSWERS_MAX || self.newer.bodies.len() + body.len() > BODIES_BYTES_MAX {
             self.turn(body.len());
         }
         if body.len() <= BODIES_BYTES_MAX {
-            self.newer.answers.push(Answered { status, content_type, body_bytes: body.len() });
+            self.newer.answers.push(Answered { head, body_bytes: body.len() });
             self.newer.bodies.extend_from_slice(body);
             self.newer.wire_bytes += bytes;
         }
@@ -96,14 +95,17 @@ impl Recent {
 
 #[cfg(test)]
 mod tests {
+    use super::super::reply::ContentType;
     use super::*;
+
+    const TSV: ReplyHead = ReplyHead { content_type: ContentType::Tsv, ..ReplyHead::json(200) };
 
     #[test]
     fn the_last_answers_come_back_until_they_are_forgotten() {
         let mut recent = Recent::default();
         let mut lengths = Vec::new();
         for number in 0..1000_usize {
-            lengths.push(recent.note(200, ContentType::Tsv, number.to_string().as_bytes()));
+            lengths.push(recent.note(TSV, number.to_string().as_bytes()));
             let pending: u64 = lengths.iter().rev().take(ANSWERS_MAX / 2).sum();
             let bytes = recent.last(pending).unwrap();
             assert_eq!(bytes.len() as u64, pending);
@@ -115,7 +117,7 @@ mod tests {
             assert!(rest.starts_with(b"1.1 200 Ok\r\n"), "{rest:?}");
         }
         assert!(recent.last(lengths.iter().sum()).is_none());
-        recent.note(200, ContentType::Tsv, &[0; BODIES_BYTES_MAX + 1]);
+        recent.note(TSV, &[0; BODIES_BYTES_MAX + 1]);
         assert!(recent.last(1).is_none());
         assert!(recent.last(0).unwrap().is_empty());
     }

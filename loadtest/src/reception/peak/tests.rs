@@ -74,6 +74,20 @@ fn kept_and_short_connections_are_answered_and_reconnect_all_at_once() {
 }
 
 #[test]
+fn a_reconnect_that_outlasts_the_last_answer_is_waited_for() {
+    let questions = questions(QUESTIONS);
+    let region = Region { reconnect_at_ns: Some(0), ..usual(serve(&questions, |_| Whim::Answer)) };
+    let mut answers = Answers::new(&questions);
+    let mut peak = Peak::prepare(&region, &[], &questions, &mut answers).unwrap();
+    peak.connect_all().unwrap();
+    peak.reconnect_when_due().unwrap();
+    // Nothing is under way on any of them, and none of them stands.
+    assert!(peak.desks.free() == peak.desks.terminals() && peak.unconnected() == 16 && peak.is_reconnecting());
+    peak.drain().unwrap();
+    assert!(peak.record.reconnected_after_ns.is_some());
+}
+
+#[test]
 fn what_is_hung_up_on_or_refused_is_dropped_and_a_lie_is_wrong() {
     let whim = |nth| match nth {
         100 | 200 => Whim::HangUp,
