@@ -87,8 +87,10 @@ const _: () = assert!(LISTENER_SWEEP_ALL_MS >= LISTENER_SWEEP_MS);
 /// likely lost a closing quote, and reading on would only gather the rest of the file in memory.
 pub const INGEST_RECORD_BYTES_MAX: usize = 64 * 1024;
 
-/// How much of a registration file is read at a time. A chunk ends on a record's end, so it may exceed this by one record.
-pub const INGEST_CHUNK_BYTES: usize = 1024 * 1024;
+/// How much of a registration file is read at a time. A chunk ends on a record's end, so it may exceed this by one record. What a chunk
+/// registers is appended and synced before the next, and this much comes to one frame that is nearly full: an archived row is about
+/// an eighth longer than its line.
+pub const INGEST_CHUNK_BYTES: usize = 720 * 1024;
 
 /// Chunks that may be read but not yet taken by the ordered consumer, for each worker.
 pub const INGEST_CHUNKS_IN_FLIGHT_PER_WORKER: usize = 3;

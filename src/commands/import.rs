@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &ImportArguments) -> Result<Ended, CommandError> {
         Owner::Local(registry) => {
             registry.prune_to(today_in_japan(now() / 1000), now())?;
             let ended = import_all(arguments, &options, &LocalRegister::new(&registry, now));
-            let closed = registry.close(now());
+            let closed = registry.close_with_image(now());
             let ended = ended?;
             closed?;
             Ok(ended)

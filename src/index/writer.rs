@@ -92,6 +92,34 @@ impl IndexWriter {
         inserted
     }
 
+    /// Publishes new dossiers, each under all its keys; returns how many. The slots of a run of them are asked for before any is
+    /// written, so that the memory's latency is paid once for all.
+    pub fn insert_all<'d>(&mut self, dossiers: impl Iterator<Item = DossierRef<'d>>) -> Result<u64, IndexError> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut run: Vec<(KeyHash, Position)> = Vec::with_capacity(2 * WAITING_KEYS_MAX);
+        let mut count = 0;
+        let mut dossiers = dossiers.peekable();
+        let mut inserted = Ok(());
+        while let Some(dossier) = dossiers.next() {
+            dossier.keys_into(&mut scratch.bytes, &mut scratch.new_keys);
+            // The table may grow here: nothing of what waits is published yet.
+            match self.make_room(run.len() + scratch.new_keys.len()).and_then(|()| self.write(dossier)) {
+                Ok(position) => run.extend(scratch.new_keys.iter().map(|key| (*key, position))),
+                Err(error) => inserted = Err(error),
+            }
+            scratch.new_keys.iter().for_each(|key| self.prefetch_slots(*key));
+            count += 1;
+            if run.len() >= WAITING_KEYS_MAX || dossiers.peek().is_none() || inserted.is_err() {
+                inserted = inserted.and(run.drain(..).try_for_each(|(key, position)| self.insert_key(key, position)));
+            }
+            if inserted.is_err() {
+                break;
+            }
+        }
+        self.scratch = scratch;
+        inserted.map(|()| count)
+    }
+
     /// Publishes a newer version of the dossier at `old`. Keys that only the old one had are taken away at once, so whatever
     /// moves elsewhere must be published there before, and [`IndexWriter::begin_taking_away`] called in between.
     pub fn replace(&mut self, old: Position, dossier: DossierRef<'_>) -> Result<Position, IndexError> {
@@ -389,6 +417,11 @@ pub struct Frozen {
 }
 
 impl Frozen {
+    /// Puts its dossiers in the order in which they lie in memory: reading all of them is faster by much.
+    pub fn sort(&mut self) {
+        self.positions.sort_unstable();
+    }
+
     /// Every dossier of that moment.
     pub fn dossiers(&self) -> impl ExactSizeIterator<Item = DossierRef<'_>> {
         // SAFETY: the positions were live at the moment of freezing, and the writer gives no segment back while a freeze lasts.

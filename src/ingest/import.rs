@@ -8,7 +8,10 @@ use super::gates::Gate;
 use super::import_error::ImportError;
 use super::progress::Progress;
 use super::register::{Register, Standing};
-use super::{ChunkReader, Columns, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser};
+use super::{
+    ChunkReader, Columns, ParseOptions, Reject, RejectPaths, RejectSummary, RejectWriter, RowParser, blank_registration,
+};
+use crate::domain::registration::Registration;
 use crate::record::payload::{Changes, FeedPhase, FeedRecord};
 use crate::record::row::Row;
 use crate::registry::{Counts, KnownFile, Outcome};
@@ -127,6 +130,7 @@ pub fn import(
 }
 
 /// What one chunk parsed to.
+#[derive(Default)]
 struct ChunkParsed {
     changes: Changes,
     /// Line and raw bytes of each change, for rejects that only the registry can tell.
@@ -134,6 +138,15 @@ struct ChunkParsed {
     bytes: Vec<u8>,
     rejects: Vec<(Reject, Vec<u8>)>,
     last_line: u64,
+}
+
+impl ChunkParsed {
+    /// Empties it, and keeps its memory.
+    fn clear(&mut self) {
+        self.changes.clear();
+        self.records.clear();
+        self.rejects.clear();
+    }
 }
 
 fn apply(
@@ -151,12 +164,24 @@ fn apply(
     let mut writer = RejectWriter::new(reject_paths, reader.header());
     let examination = &report.examination;
     let counts = &mut report.counts;
-    let work = |chunk: &super::Chunk| parse_chunk(chunk, &columns, standing, options.parse, examination);
-    let summary = reader.for_each_chunk(options.workers, work, |parsed, bytes_done| -> Result<(), ImportError> {
-        let parsed = parsed?;
+    // What is done with goes back to the workers: megabytes that the system takes and gives again and again cost more than parsing.
+    let (give_back, done_with) = crossbeam_channel::unbounded::<ChunkParsed>();
+    let worker = || {
+        let mut parser = RowParser::new(&columns, &standing.masters, options.parse);
+        let mut registration = blank_registration();
+        let done_with = &done_with;
+        move |chunk: &mut super::Chunk| {
+            let mut parsed = done_with.try_recv().unwrap_or_default();
+            parse_chunk(chunk, &mut parser, &mut registration, examination, &mut parsed).map(|()| {
+                std::mem::swap(&mut parsed.bytes, &mut chunk.bytes);
+                parsed
+            })
+        }
+    };
+    let summary = reader.for_each_chunk(options.workers, worker, |parsed, bytes_done| -> Result<(), ImportError> {
+        let mut parsed = parsed?;
         let applied = register.apply(&parsed.changes)?;
         counts.add(&applied.counts);
-        let mut rejects = parsed.rejects;
         for (place, outcome) in applied.rejected {
             let Some((line, raw)) = parsed.records.get(place) else { continue };
             if outcome == Outcome::Unknown && examination.cancelling.has(*line) {
@@ -164,14 +189,17 @@ fn apply(
                 continue;
             }
             let raw = parsed.bytes.get(raw.clone()).unwrap_or_default().to_vec();
-            rejects.push((late_reject(*line, outcome), raw));
+            parsed.rejects.push((late_reject(*line, outcome), raw));
         }
-        rejects.sort_by_key(|(reject, _)| reject.line);
-        for (reject, raw) in &rejects {
+        parsed.rejects.sort_by_key(|(reject, _)| reject.line);
+        for (reject, raw) in &parsed.rejects {
             writer.push(raw, reject).map_err(ImportError::Rejects)?;
         }
         let sequence = Some(applied.sequence);
         progress(Progress { applying: true, bytes_done, bytes_total, line: parsed.last_line, sequence });
+        parsed.clear();
+        // The workers' end of the channel outlives this closure.
+        let _ = give_back.send(parsed);
         Ok(())
     })?;
     if summary.hash != examination.summary.hash {
@@ -183,19 +211,12 @@ fn apply(
 
 fn parse_chunk(
     chunk: &super::Chunk,
-    columns: &Columns,
-    standing: &Standing,
-    options: ParseOptions,
+    parser: &mut RowParser<'_>,
+    registration: &mut Registration,
     examination: &Examination,
-) -> Result<ChunkParsed, ImportError> {
-    let mut parser = RowParser::new(columns, &standing.masters, options);
-    let mut parsed = ChunkParsed {
-        changes: Changes::new(),
-        records: Vec::new(),
-        bytes: chunk.bytes.clone(),
-        rejects: Vec::new(),
-        last_line: chunk.first_line,
-    };
+    parsed: &mut ChunkParsed,
+) -> Result<(), ImportError> {
+    parsed.last_line = chunk.first_line;
     let base = chunk.bytes.as_ptr().addr();
     for record in chunk.records() {
         parsed.last_line = record.line;
@@ -206,8 +227,8 @@ fn parse_chunk(
             parsed.rejects.push((conflict(record.line), record.raw.to_vec()));
             continue;
         }
-        match parser.parse(&record) {
-            Ok((operation, registration)) => {
+        match parser.parse_into(&record, registration) {
+            Ok(operation) => {
                 parsed.changes.push(operation, &Row::of(registration))?;
                 let start = record.raw.as_ptr().addr() - base;
                 parsed.records.push((record.line, start..start + record.raw.len()));
@@ -215,7 +236,7 @@ fn parse_chunk(
             Err(reject) => parsed.rejects.push((reject, record.raw.to_vec())),
         }
     }
-    Ok(parsed)
+    Ok(())
 }
 
 fn conflict(line: u64) -> Reject {

@@ -11,6 +11,7 @@
 //! out alone. What is merely odd, such as a wrong check digit, is counted in [`RowWarnings`]. None of them repeats a value.
 
 mod columns;
+mod commas;
 mod encoding;
 mod error;
 mod examine;

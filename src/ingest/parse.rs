@@ -151,9 +151,10 @@ impl<'a> RowParser<'a> {
     pub fn parse_into(&mut self, record: &Record<'_>, out: &mut Registration) -> Result<Operation, Reject> {
         let mut unquoted = std::mem::take(&mut self.unquoted);
         self.pending = RowWarnings::default();
-        let read = Values::read(record, self.columns, &mut unquoted).and_then(|values| {
+        let encoding = self.options.encoding;
+        let read = Values::read(record, self.columns, encoding, &mut unquoted).and_then(|values| {
             // Rejected rows count here as well: they are as much a part of the file as the others.
-            self.individual_numbers.observe(&values, record.line, self.options.encoding);
+            self.individual_numbers.observe(&values, record.line, encoding);
             self.read(&values, out)
         });
         self.unquoted = unquoted;
@@ -164,6 +165,11 @@ impl<'a> RowParser<'a> {
             }
             Err(fault) => Err(fault.on_line(record.line)),
         }
+    }
+
+    /// What was counted since it was asked last.
+    pub fn take_counts(&mut self) -> (RowWarnings, IndividualNumberTallies) {
+        (std::mem::take(&mut self.warnings), std::mem::take(&mut self.individual_numbers))
     }
 
     /// What was counted.
@@ -351,16 +357,24 @@ impl<'a> RowParser<'a> {
             out.clear();
             return if presence == Presence::Required { Err(Fault::missing(column)) } else { Ok(()) };
         }
-        let decoded = self.options.encoding.decode_into(value, out);
-        decoded.map_err(|error| Fault::new(column, "bad_encoding", error.to_string()))?;
+        match values.text_of(column) {
+            Some(text) => {
+                out.clear();
+                out.push_str(text);
+            }
+            None => {
+                let decoded = self.options.encoding.decode_into(value, out);
+                decoded.map_err(|error| Fault::new(column, "bad_encoding", error.to_string()))?;
+            }
+        }
         if may_hold_strange_characters(out) {
             if out.chars().any(char::is_control) {
                 return Err(Fault::new(column, "control_character", "holds a control character, such as a tab or a line end"));
             }
             self.pending.private_use_characters += private_use_characters(out);
         }
-        let characters = out.chars().count();
-        if characters > characters_max {
+        // No text has more characters than bytes, so most need not be counted.
+        if out.len() > characters_max && out.chars().count() > characters_max {
             return Err(Fault::new(column, "too_long", format!("longer than {characters_max} characters")));
         }
         Ok(())
@@ -460,6 +474,9 @@ fn read_institutions(values: &Values<'_>, out: &mut Vec<InstitutionCode>) -> Res
 
 /// A text that becomes part of a key must fold to no more than a key can hold, and a required one to something.
 fn require_foldable(column: Column, text: &str, presence: Presence) -> Result<(), Fault> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
     let plain = |character: char| character.is_ascii_graphic() || folds_to_three_bytes(character);
     // No text is longer than the longest of these, so one of plain characters fits without being folded here.
     const _: () = assert!(SYMBOL_CHARACTERS_MAX * 3 <= FOLDED_BYTES_MAX && NUMBER_CHARACTERS_MAX * 3 <= FOLDED_BYTES_MAX);

@@ -24,16 +24,19 @@ enum Message<T> {
 }
 
 impl ChunkReader {
-    /// Reads the file to its end: `work` is called on each chunk by one of `workers` threads, `take` on the caller's thread with
-    /// each result in the file's order and the bytes of the file done so far. Stops at the first error of either.
-    pub fn for_each_chunk<T, E>(
+    /// Reads the file to its end: each of `workers` threads makes a worker of its own, which may keep what it needs from chunk to
+    /// chunk and is called on some of them; `take` is called on the caller's thread with each result in the file's order and the
+    /// bytes of the file done so far. Stops at the first error of either. A worker that wants to keep a chunk's bytes leaves others
+    /// in their place, whose room is used again.
+    pub fn for_each_chunk<T, W, E>(
         mut self,
         workers: NonZeroUsize,
-        work: impl Fn(&Chunk) -> T + Sync,
+        worker: impl Fn() -> W + Sync,
         take: impl FnMut(T, u64) -> Result<(), E>,
     ) -> Result<FileSummary, E>
     where
         T: Send,
+        W: FnMut(&mut Chunk) -> T,
         E: From<IngestError>,
     {
         let in_flight = workers.get() * INGEST_CHUNKS_IN_FLIGHT_PER_WORKER;
@@ -46,8 +49,8 @@ impl ChunkReader {
         let source = Mutex::new(&mut self);
         thread::scope(|scope| {
             for _ in 0..workers.get() {
-                let (permits, send, source, work) = (permits.clone(), send.clone(), &source, &work);
-                scope.spawn(move || work_until_the_end(source, &permits, &send, work));
+                let (permits, send, source, worker) = (permits.clone(), send.clone(), &source, &worker);
+                scope.spawn(move || work_until_the_end(source, &permits, &send, worker));
             }
             drop(send);
             // Leaving this call drops the permits' sender, and the workers stop.
@@ -57,20 +60,21 @@ impl ChunkReader {
     }
 }
 
-fn work_until_the_end<T>(
+fn work_until_the_end<T, W: FnMut(&mut Chunk) -> T>(
     source: &Mutex<&mut ChunkReader>,
     permits: &Receiver<()>,
     send: &Sender<Message<T>>,
-    work: impl Fn(&Chunk) -> T,
+    worker: impl Fn() -> W,
 ) {
     let _report = PanicReport(send);
+    let mut work = worker();
     let mut buffer = Vec::new();
     while permits.recv().is_ok() {
         // A lock is only poisoned by a panic, and that is reported to the consumer anyway.
         let next = source.lock().unwrap_or_else(PoisonError::into_inner).next_chunk(std::mem::take(&mut buffer));
         let (message, goes_on) = match next {
-            Ok(Some(chunk)) => {
-                let result = work(&chunk);
+            Ok(Some(mut chunk)) => {
+                let result = work(&mut chunk);
                 let message = Message::Done { number: chunk.number, result, bytes_done: chunk.bytes_done };
                 buffer = chunk.bytes;
                 (message, true)
@@ -165,7 +169,7 @@ mod tests {
             let mut lines = Vec::new();
             let summary = reader(&file).for_each_chunk(
                 workers(count),
-                |chunk| chunk.records().map(|record| record.line).collect::<Vec<u64>>(),
+                || |chunk: &mut Chunk| chunk.records().map(|record| record.line).collect::<Vec<u64>>(),
                 |result, _| {
                     lines.extend(result);
                     Ok::<(), Stop>(())
@@ -177,14 +181,32 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_may_keep_the_bytes_of_a_chunk() {
+        let file = file(2000);
+        let mut bytes = b"h\n".to_vec();
+        let done = reader(&file).for_each_chunk(
+            workers(2),
+            || |chunk: &mut Chunk| std::mem::replace(&mut chunk.bytes, b"left behind".to_vec()),
+            |kept, _| {
+                bytes.extend(kept);
+                Ok::<(), Stop>(())
+            },
+        );
+        assert!(done.is_ok());
+        assert_eq!(bytes, fs::read(file.path()).unwrap());
+    }
+
+    #[test]
     fn what_is_under_way_is_limited_even_behind_a_slow_chunk() {
         let file = file(2000);
         let (begun, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let done = reader(&file).for_each_chunk(
             workers(2),
-            |_| {
-                let ahead = begun.fetch_add(1, Ordering::SeqCst) + 1 - taken.load(Ordering::SeqCst);
-                assert!(ahead <= 2 * INGEST_CHUNKS_IN_FLIGHT_PER_WORKER + 1);
+            || {
+                |_: &mut Chunk| {
+                    let ahead = begun.fetch_add(1, Ordering::SeqCst) + 1 - taken.load(Ordering::SeqCst);
+                    assert!(ahead <= 2 * INGEST_CHUNKS_IN_FLIGHT_PER_WORKER + 1);
+                }
             },
             |(), _| {
                 taken.fetch_add(1, Ordering::SeqCst);
@@ -201,7 +223,7 @@ mod tests {
         let mut taken = 0;
         let stopped = reader(&file).for_each_chunk(
             workers(2),
-            |_| (),
+            || |_: &mut Chunk| (),
             |(), _| {
                 taken += 1;
                 if taken == 3 { Err(Stop::Asked) } else { Ok(()) }
@@ -220,7 +242,7 @@ mod tests {
         let mut records = 0;
         let stopped = reader(&file).for_each_chunk(
             workers(2),
-            |chunk| chunk.records().count(),
+            || |chunk: &mut Chunk| chunk.records().count(),
             |count, _| {
                 records += count;
                 Ok::<(), Stop>(())
@@ -234,7 +256,10 @@ mod tests {
     #[should_panic(expected = "a scoped thread panicked")]
     fn a_worker_that_panics_is_not_waited_for() {
         let file = file(2000);
-        let _ =
-            reader(&file).for_each_chunk(workers(2), |chunk| assert_ne!(chunk.number, 5, "as asked"), |(), _| Ok::<(), Stop>(()));
+        let _ = reader(&file).for_each_chunk(
+            workers(2),
+            || |chunk: &mut Chunk| assert_ne!(chunk.number, 5, "as asked"),
+            |(), _| Ok::<(), Stop>(()),
+        );
     }
 }

@@ -300,6 +300,11 @@ pub struct DossierBatch {
 }
 
 impl DossierBatch {
+    /// An empty batch with room for this many bytes.
+    pub fn with_capacity(bytes: usize) -> DossierBatch {
+        DossierBatch { bytes: AlignedVec::with_capacity(bytes), ..DossierBatch::default() }
+    }
+
     /// Lays out a dossier of `rows`, all of one insured identity, which the first row says; returns its place in the batch. `None`
     /// for no rows, or for more bytes than a dossier's table can address, which even twice [`DOSSIER_ROWS_MAX`] rows cannot reach.
     pub fn push(&mut self, number: u64, rows: &[HeldRow<'_>]) -> Option<usize> {

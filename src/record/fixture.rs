@@ -44,7 +44,7 @@ pub(crate) fn person(n: u32) -> Registration {
 pub(crate) fn upserts(registrations: impl IntoIterator<Item = Registration>) -> Changes {
     let mut changes = Changes::new();
     for registration in registrations {
-        changes.push(Operation::Upsert, &Row::of(registration)).unwrap();
+        changes.push(Operation::Upsert, &Row::of(&registration)).unwrap();
     }
     changes
 }

@@ -39,13 +39,18 @@ pub struct Change<'a> {
 impl Changes {
     /// No changes yet.
     pub fn new() -> Changes {
-        let mut bytes = AlignedVec::new();
-        bytes.resize(CHANGES_HEAD, 0);
-        Changes { bytes, count: 0 }
+        Changes::with_capacity(0)
+    }
+
+    /// No changes yet, with room for this many bytes of them.
+    pub fn with_capacity(bytes: usize) -> Changes {
+        let mut changes = Changes { bytes: AlignedVec::with_capacity(bytes.max(CHANGES_HEAD)), count: 0 };
+        changes.clear();
+        changes
     }
 
     /// Archives one change in.
-    pub fn push(&mut self, operation: Operation, row: &Row) -> Result<(), RecordError> {
+    pub fn push(&mut self, operation: Operation, row: &Row<'_>) -> Result<(), RecordError> {
         let head = self.bytes.len();
         self.bytes.resize(head + CHANGE_HEAD, 0);
         match row.archive_into(&mut self.bytes) {

@@ -1,8 +1,15 @@
 //! The archived row.
 
-use rkyv::rancor;
+use rkyv::api::low;
+use rkyv::bytecheck::CheckBytes;
+use rkyv::rancor::{self, Fallible};
+use rkyv::rend::{u16_le, u32_le};
+use rkyv::ser::allocator::SubAllocator;
+use rkyv::ser::{Allocator, Writer};
+use rkyv::string::{ArchivedString, StringResolver};
 use rkyv::util::AlignedVec;
-use rkyv::{Archive, Serialize};
+use rkyv::vec::ArchivedVec;
+use rkyv::{Archive, Place, Portable, Serialize};
 
 use super::RecordError;
 use crate::domain::day::{BirthDate, Day};
@@ -27,30 +34,31 @@ const FLAG_NOT_DISCLOSED: u8 = 1 << 1;
 const SEX_SHIFT: u8 = 2;
 const SEX_MASK: u8 = 0b11 << SEX_SHIFT;
 
-/// A row, flat: what was not stated is a value that cannot occur, so that no field costs a discriminant.
-#[derive(Archive, Serialize)]
-#[rkyv(derive(Debug))]
-pub struct Row {
-    birth_date: u32,
-    valid_from: u32,
-    valid_to: u32,
-    outpatient_visit_yen: u32,
-    inpatient_day_yen: u32,
-    pharmacy_visit_yen: u32,
-    monthly_cap_yen: u32,
-    symbol: String,
-    number: String,
-    recipient_number: String,
-    certificate_type: String,
-    certificate_name: String,
-    sub_key: String,
-    history_key: String,
-    segment: String,
-    income_segment: String,
-    additional_conditions: String,
-    card_link: String,
-    designated_institutions: Vec<[u8; 10]>,
-    monthly_visits_cap: u16,
+/// An archived row, flat: what was not stated is a value that cannot occur, so that no field costs a discriminant.
+#[derive(Debug, Portable, CheckBytes)]
+#[bytecheck(crate = rkyv::bytecheck)]
+#[repr(C)]
+pub struct ArchivedRow {
+    birth_date: u32_le,
+    valid_from: u32_le,
+    valid_to: u32_le,
+    outpatient_visit_yen: u32_le,
+    inpatient_day_yen: u32_le,
+    pharmacy_visit_yen: u32_le,
+    monthly_cap_yen: u32_le,
+    symbol: ArchivedString,
+    number: ArchivedString,
+    recipient_number: ArchivedString,
+    certificate_type: ArchivedString,
+    certificate_name: ArchivedString,
+    sub_key: ArchivedString,
+    history_key: ArchivedString,
+    segment: ArchivedString,
+    income_segment: ArchivedString,
+    additional_conditions: ArchivedString,
+    card_link: ArchivedString,
+    designated_institutions: ArchivedVec<[u8; 10]>,
+    monthly_visits_cap: u16_le,
     insurer: [u8; 8],
     payer: [u8; 8],
     authority: [u8; 6],
@@ -65,9 +73,76 @@ const ROW_FIXED_BYTES: usize = size_of::<ArchivedRow>();
 const _: () = assert!(std::mem::offset_of!(ArchivedRow, version) == ROW_FIXED_BYTES - 1);
 const _: () = assert!(align_of::<ArchivedRow>() <= 8);
 
-impl Row {
-    /// The row of a registration; takes its texts over.
-    pub fn of(registration: Registration) -> Row {
+/// A registration on its way into the archive: it lends its texts, so that a registration that is used again and again costs no
+/// allocation.
+#[derive(Archive, Serialize)]
+#[rkyv(as = ArchivedRow, serialize_bounds(__S: Writer + Allocator, __S::Error: rancor::Source))]
+pub struct Row<'r> {
+    birth_date: u32,
+    valid_from: u32,
+    valid_to: u32,
+    outpatient_visit_yen: u32,
+    inpatient_day_yen: u32,
+    pharmacy_visit_yen: u32,
+    monthly_cap_yen: u32,
+    #[rkyv(omit_bounds)]
+    symbol: Text<'r>,
+    #[rkyv(omit_bounds)]
+    number: Text<'r>,
+    #[rkyv(omit_bounds)]
+    recipient_number: Text<'r>,
+    #[rkyv(omit_bounds)]
+    certificate_type: Text<'r>,
+    #[rkyv(omit_bounds)]
+    certificate_name: Text<'r>,
+    #[rkyv(omit_bounds)]
+    sub_key: Text<'r>,
+    #[rkyv(omit_bounds)]
+    history_key: Text<'r>,
+    #[rkyv(omit_bounds)]
+    segment: Text<'r>,
+    #[rkyv(omit_bounds)]
+    income_segment: Text<'r>,
+    #[rkyv(omit_bounds)]
+    additional_conditions: Text<'r>,
+    #[rkyv(omit_bounds)]
+    card_link: Text<'r>,
+    designated_institutions: Vec<[u8; 10]>,
+    monthly_visits_cap: u16,
+    insurer: [u8; 8],
+    payer: [u8; 8],
+    authority: [u8; 6],
+    rate_percent: u8,
+    branch: u8,
+    flags: u8,
+    version: u8,
+}
+
+/// A text that is archived as a `String` is, without being one.
+struct Text<'r>(&'r str);
+
+impl Archive for Text<'_> {
+    type Archived = ArchivedString;
+    type Resolver = StringResolver;
+
+    fn resolve(&self, resolver: StringResolver, out: Place<ArchivedString>) {
+        ArchivedString::resolve_from_str(self.0, resolver, out);
+    }
+}
+
+impl<S> Serialize<S> for Text<'_>
+where
+    S: Fallible + Writer + ?Sized,
+    S::Error: rancor::Source,
+{
+    fn serialize(&self, serializer: &mut S) -> Result<StringResolver, S::Error> {
+        ArchivedString::serialize_from_str(self.0, serializer)
+    }
+}
+
+impl<'r> Row<'r> {
+    /// The row of a registration.
+    pub fn of(registration: &'r Registration) -> Row<'r> {
         let copay = registration.copay;
         let mut flags = registration.sex.map_or(0, |sex| sex.value() << SEX_SHIFT);
         if registration.always_reimbursement {
@@ -85,17 +160,17 @@ impl Row {
             inpatient_day_yen: copay.inpatient_day_yen.unwrap_or(NOT_STATED_U32),
             pharmacy_visit_yen: copay.pharmacy_visit_yen.unwrap_or(NOT_STATED_U32),
             monthly_cap_yen: copay.monthly_cap_yen.unwrap_or(NOT_STATED_U32),
-            symbol: registration.symbol,
-            number: registration.number,
-            recipient_number: registration.recipient_number,
-            certificate_type: registration.certificate_type,
-            certificate_name: registration.certificate_name,
-            sub_key: registration.sub_key,
-            history_key: registration.history_key,
-            segment: registration.segment,
-            income_segment: registration.income_segment,
-            additional_conditions: registration.additional_conditions,
-            card_link: registration.card_link,
+            symbol: Text(&registration.symbol),
+            number: Text(&registration.number),
+            recipient_number: Text(&registration.recipient_number),
+            certificate_type: Text(&registration.certificate_type),
+            certificate_name: Text(&registration.certificate_name),
+            sub_key: Text(&registration.sub_key),
+            history_key: Text(&registration.history_key),
+            segment: Text(&registration.segment),
+            income_segment: Text(&registration.income_segment),
+            additional_conditions: Text(&registration.additional_conditions),
+            card_link: Text(&registration.card_link),
             designated_institutions: designated,
             monthly_visits_cap: copay.monthly_visits_cap.unwrap_or(NOT_STATED_U16),
             insurer: *registration.insurer.as_bytes(),
@@ -112,7 +187,8 @@ impl Row {
     pub(super) fn archive_into(&self, out: &mut AlignedVec<8>) -> Result<usize, RecordError> {
         debug_assert!(out.len().is_multiple_of(8), "rows start on a word");
         let start = out.len();
-        let written = rkyv::api::high::to_bytes_in::<_, rancor::Error>(self, &mut *out);
+        // Texts and bytes need no memory beside the output, and nothing in a row is shared.
+        let written = low::to_bytes_in_with_alloc::<_, _, rancor::Failure>(self, &mut *out, SubAllocator::empty());
         written.map_err(|_| RecordError::Inside)?;
         let length = out.len() - start;
         if length > ROW_BYTES_MAX { Err(RecordError::Length) } else { Ok(length) }
@@ -210,7 +286,7 @@ impl ArchivedRow {
     /// What the patient pays.
     #[inline]
     pub fn copay(&self) -> Copay {
-        let yen = |value: rkyv::rend::u32_le| Some(value.to_native()).filter(|yen| *yen != NOT_STATED_U32);
+        let yen = |value: u32_le| Some(value.to_native()).filter(|yen| *yen != NOT_STATED_U32);
         Copay {
             rate_percent: Some(self.rate_percent).filter(|rate| *rate != NOT_STATED_U8),
             outpatient_visit_yen: yen(self.outpatient_visit_yen),

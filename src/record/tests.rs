@@ -111,6 +111,50 @@ fn a_row_reads_as_it_was_registered_from_the_barest_to_the_longest() {
     }
 }
 
+/// A row as it was first archived: with texts of its own, in rkyv's ordinary way.
+#[derive(rkyv::Archive, rkyv::Serialize)]
+struct Plain {
+    numbers: [u32; 7],
+    texts: [String; 11],
+    designated_institutions: Vec<[u8; 10]>,
+    monthly_visits_cap: u16,
+    rest: [u8; 26],
+}
+
+#[test]
+fn a_row_that_lends_its_texts_is_archived_as_one_that_owns_them() {
+    for registration in [person(1), barest(), longest()] {
+        let bytes = row_bytes(registration.clone());
+        let plain = Plain {
+            numbers: [0; 7],
+            texts: [
+                registration.symbol,
+                registration.number,
+                registration.recipient_number,
+                registration.certificate_type,
+                registration.certificate_name,
+                registration.sub_key,
+                registration.history_key,
+                registration.segment,
+                registration.income_segment,
+                registration.additional_conditions,
+                registration.card_link,
+            ],
+            designated_institutions: registration.designated_institutions.iter().map(|code| *code.as_bytes()).collect(),
+            monthly_visits_cap: registration.copay.monthly_visits_cap.unwrap_or(u16::MAX),
+            rest: [0; 26],
+        };
+        let mut expected = rkyv::to_bytes::<rkyv::rancor::Error>(&plain).unwrap();
+        // The numbers before the texts and the codes behind them are plain memory in both.
+        let fixed = bytes.len() - size_of::<ArchivedRow>();
+        assert_eq!(expected.len(), bytes.len());
+        expected[fixed..fixed + 28].copy_from_slice(&bytes[fixed..fixed + 28]);
+        let codes = bytes.len() - 26;
+        expected[codes..].copy_from_slice(&bytes[codes..]);
+        assert_eq!(&expected[..], &bytes[..]);
+    }
+}
+
 #[test]
 fn the_longest_row_says_which_columns_it_fills_and_the_barest_fills_none() {
     assert_eq!(row::validated(&row_bytes(longest())).unwrap().filled_columns(), (1 << FILLABLE_COLUMNS.len()) - 1);
@@ -121,9 +165,9 @@ fn the_longest_row_says_which_columns_it_fills_and_the_barest_fills_none() {
 fn a_row_larger_than_any_can_be_is_refused() {
     let registration = Registration { certificate_name: "長".repeat(2000), ..person(1) };
     let mut changes = Changes::new();
-    assert_eq!(changes.push(Operation::Upsert, &Row::of(registration)), Err(RecordError::Length));
+    assert_eq!(changes.push(Operation::Upsert, &Row::of(&registration)), Err(RecordError::Length));
     assert!(changes.is_empty());
-    changes.push(Operation::Upsert, &Row::of(person(1))).unwrap();
+    changes.push(Operation::Upsert, &Row::of(&person(1))).unwrap();
     assert_eq!(Changes::validated(changes.as_bytes()).unwrap().count(), 1);
 }
 
@@ -341,9 +385,9 @@ fn an_identity_holds_what_it_should_and_nothing_else() {
 #[test]
 fn a_payload_of_changes_reads_as_it_was_written_and_every_cut_is_noticed() {
     let mut changes = Changes::new();
-    changes.push(Operation::Upsert, &Row::of(person(1))).unwrap();
-    changes.push(Operation::Withdraw, &Row::of(longest())).unwrap();
-    changes.push(Operation::Upsert, &Row::of(barest())).unwrap();
+    changes.push(Operation::Upsert, &Row::of(&person(1))).unwrap();
+    changes.push(Operation::Withdraw, &Row::of(&longest())).unwrap();
+    changes.push(Operation::Upsert, &Row::of(&barest())).unwrap();
     let bytes = changes.as_bytes().to_vec();
     let read = Changes::validated(&bytes).unwrap();
     let operations: Vec<Operation> = read.iter().map(|change| change.operation).collect();

@@ -39,7 +39,7 @@ use crate::store::StoreError;
 
 pub use counts::{Applied, Counts};
 pub use files::{FileHistory, Files, KnownFile};
-pub use image::ImageOptions;
+pub use image::{ImageOptions, Pace};
 pub use lock::DirectoryLock;
 pub use open::OpenOptions;
 pub use plan::Outcome;

@@ -1,8 +1,6 @@
 //! What a run of changes does to the dossiers, worked out before anything is written: which row supersedes which, which moves,
 //! which becomes history.
 
-use std::collections::{HashMap, HashSet};
-
 use crate::domain::day::Day;
 use crate::domain::decision::Row as _;
 use crate::domain::registration::Operation;
@@ -11,6 +9,7 @@ use crate::record::dossier::{DOSSIER_ROWS_MAX, HeldRow};
 use crate::record::identity::{self, KeyHash, KeyKind};
 use crate::record::payload::{Change, Changes, change_bytes};
 use crate::record::{ArchivedRow, DossierBatch, DossierRef};
+use crate::registry::tally::{CountMap, CountSet};
 use crate::store::HistoryKind;
 
 /// What became of one change.
@@ -83,9 +82,9 @@ pub(super) struct Plan<'c> {
     payload_bytes_max: usize,
     horizon: Day,
     pendings: Vec<Pending<'c>>,
-    by_position: HashMap<Position, usize>,
-    by_insured: HashMap<u128, usize>,
-    identities: HashSet<u128>,
+    by_position: CountMap<Position, usize>,
+    by_insured: CountMap<u128, usize>,
+    identities: CountSet<u128>,
     pub(super) counts: Vec<Count<'c>>,
     pub(super) past: Vec<Past<'c>>,
 }
@@ -163,12 +162,23 @@ impl<'c> Plan<'c> {
             payload_bytes_max,
             horizon,
             pendings: Vec::new(),
-            by_position: HashMap::new(),
-            by_insured: HashMap::new(),
-            identities: HashSet::new(),
+            by_position: CountMap::default(),
+            by_insured: CountMap::default(),
+            identities: CountSet::default(),
             counts: Vec::new(),
             past: Vec::new(),
         }
+    }
+
+    /// Begins the next frame in the memory of the one that was committed.
+    pub(super) fn clear(&mut self) {
+        self.payload.clear();
+        self.pendings.clear();
+        self.by_position.clear();
+        self.by_insured.clear();
+        self.identities.clear();
+        self.counts.clear();
+        self.past.clear();
     }
 
     /// Works one change in.
@@ -309,7 +319,9 @@ impl<'c> Plan<'c> {
 
     /// Lays the new versions out. `sequence` and `time_unix_s` are the frame's; new dossiers get numbers from `next_number` on.
     pub(super) fn lay_out(&self, index: &IndexWriter, sequence: u64, time_unix_s: u32, next_number: &mut u64) -> Option<LaidOut> {
-        let mut laid_out = LaidOut::default();
+        // A dossier is its rows and some sixty bytes; what an older version holds as well comes on top.
+        let bytes = self.payload.as_bytes().len() + self.pendings.len() * 64;
+        let mut laid_out = LaidOut { batch: DossierBatch::with_capacity(bytes), ..LaidOut::default() };
         let mut rows = Vec::new();
         for pending in &self.pendings {
             let old = pending.old.map(|position| index.dossier(position));

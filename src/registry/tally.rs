@@ -1,6 +1,6 @@
 //! What the current rows add up to: the state checksum, and the counts that gates and verdicts need.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -27,6 +27,9 @@ pub struct Fill {
 /// of a load is counted in two of them, so hashing must cost next to nothing.
 pub type CountMap<K, V> = HashMap<K, V, BuildHasherDefault<CountHasher>>;
 
+/// A set of such keys.
+pub type CountSet<K> = HashSet<K, BuildHasherDefault<CountHasher>>;
+
 /// Multiplies eight bytes at a time into one word.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountHasher(u64);
@@ -41,6 +44,12 @@ impl Hasher for CountHasher {
             let word = chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte));
             self.write_u64(word);
         }
+    }
+
+    fn write_u128(&mut self, words: u128) {
+        let [low, high] = [words, words >> 64].map(|word| u64::try_from(word & u128::from(u64::MAX)).unwrap_or(0));
+        self.write_u64(low);
+        self.write_u64(high);
     }
 
     fn write_u64(&mut self, word: u64) {

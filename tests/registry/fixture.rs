@@ -154,7 +154,7 @@ pub(crate) fn person(n: u32) -> Registration {
 pub(crate) fn changes(operation: Operation, registrations: impl IntoIterator<Item = Registration>) -> Changes {
     let mut changes = Changes::new();
     for registration in registrations {
-        changes.push(operation, &Row::of(registration)).unwrap();
+        changes.push(operation, &Row::of(&registration)).unwrap();
     }
     changes
 }

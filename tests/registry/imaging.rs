@@ -64,6 +64,40 @@ fn a_start_from_the_image_and_the_frames_behind_it_is_a_start_from_the_store() {
 }
 
 #[test]
+fn closing_with_an_image_leaves_one_that_needs_no_frames() {
+    let home = home();
+    let registry = home.open();
+    // The store's thread has most of it still before it.
+    register(&registry, (0..PEOPLE).map(person));
+    withdraw(&registry, [person(7)]);
+    let (seen, checksum) = (answers(&registry), registry.reader().view().state_checksum);
+    registry.close_with_image(NOW).unwrap();
+    let again = home.open();
+    assert!(notes(&again).contains("from the image and 0 frames"), "{}", notes(&again));
+    assert_eq!((answers(&again), again.reader().view().state_checksum), (seen, checksum));
+    // Nothing was registered since: the image is young enough.
+    let written = fs::metadata(home.path().join("image")).unwrap().modified().unwrap();
+    let mut home = home;
+    home.options.image.frames_behind = 32;
+    drop(again);
+    home.open().close_with_image(NOW).unwrap();
+    assert_eq!(fs::metadata(home.path().join("image")).unwrap().modified().unwrap(), written);
+}
+
+#[test]
+fn closing_succeeds_where_no_image_can_be_written() {
+    let home = home();
+    let registry = home.open();
+    register(&registry, (0..PEOPLE).map(person));
+    // Nothing can be written under the name aside, whoever asks.
+    fs::create_dir(home.path().join("image.tmp")).unwrap();
+    registry.close_with_image(NOW).unwrap();
+    assert!(!home.path().join("image").exists());
+    let again = home.open();
+    assert!(notes(&again).contains("from the store"), "{}", notes(&again));
+}
+
+#[test]
 fn a_damaged_image_is_passed_over() {
     let (home, seen, checksum) = changed_since_the_image();
     let image = home.path().join("image");

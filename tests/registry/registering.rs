@@ -189,8 +189,8 @@ fn a_dossier_takes_64_rows_and_rejects_the_next() {
     let longer = Registration { valid_to: day("2028-03-31"), ..period(7) };
     assert_eq!(counts(&register(&registry, [longer])).superseded, 1);
     let mut swap = Changes::new();
-    swap.push(Operation::Withdraw, &Row::of(period(0))).unwrap();
-    swap.push(Operation::Upsert, &Row::of(period(64))).unwrap();
+    swap.push(Operation::Withdraw, &Row::of(&period(0))).unwrap();
+    swap.push(Operation::Upsert, &Row::of(&period(64))).unwrap();
     let applied = registry.apply(&swap, NOW).unwrap();
     assert_eq!(counts(&applied), Counts { registered: 1, withdrawn: 1, ..Counts::default() });
     assert_eq!(registry.verify_running().unwrap().rows, 64);

@@ -184,7 +184,7 @@ impl Walk {
             Step::Apply(rows) => {
                 let mut changes = Changes::new();
                 for (operation, row) in rows {
-                    changes.push(*operation, &Row::of(row.clone())).unwrap();
+                    changes.push(*operation, &Row::of(row)).unwrap();
                 }
                 self.model.apply(rows);
                 match self.registry().apply(&changes, NOW) {

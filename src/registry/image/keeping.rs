@@ -44,36 +44,69 @@ impl Images {
     }
 }
 
+/// How much of the machine writing an image may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// One core, half of the time: look-ups go on.
+    Gentle,
+    /// All of it: nobody else is there.
+    Full,
+}
+
 impl Registry {
     /// Writes the image if it is worth having, is behind, and nothing was registered for a while; says whether it did. Look-ups and
     /// registering go on; `go_on` is asked now and then, and false ends it with nothing changed.
-    pub fn write_image(&self, go_on: impl FnMut() -> bool) -> Result<bool, RegistryError> {
+    pub fn write_image(&self, go_on: impl FnMut() -> bool + Send) -> Result<bool, RegistryError> {
+        self.write_image_at(Pace::Gentle, go_on)
+    }
+
+    /// What [`Registry::close`] does, and leaves an image for the next start where one is worth having: it is written while the store
+    /// catches up. Without one the next start only takes longer, so failing to write it is no failure.
+    pub fn close_with_image(self, time_unix_ms: u64) -> Result<(), RegistryError> {
+        // The mark is the last frame, and the image stands behind it. Where it fails, closing says so.
+        let marked = self.writer().mark(time_unix_ms).is_ok();
+        if marked && let Err(error) = self.write_image_at(Pace::Full, || true) {
+            tracing::warn!(%error, "the image could not be written; the next start takes longer");
+        }
+        self.finish(time_unix_ms)
+    }
+
+    /// Writes the image of this moment, if it is worth having and behind; at a gentle pace only if nothing happens beside it.
+    fn write_image_at(&self, pace: Pace, go_on: impl FnMut() -> bool + Send) -> Result<bool, RegistryError> {
         let options = self.image.options;
-        let (frozen, meta, tally) = {
+        let (mut frozen, meta, tally) = {
             let writer = self.writer();
             let sequence = writer.position.sequence;
             let taken_at = self.image.taken_at.load(Ordering::Relaxed);
             let is_young = taken_at > 0 && sequence < taken_at.saturating_add(options.frames_behind);
             // An image must never be newer than the store: what lies between them is replayed into the memory alone.
             let stored = writer.behind.as_ref().is_some_and(|behind| behind.applied() == sequence);
-            let idle = writer.last_write.elapsed() >= options.idle;
+            let is_time = pace == Pace::Full || (stored && writer.last_write.elapsed() >= options.idle);
             let bytes = writer.index.live_bytes();
-            let untroubled = self.troubles.list().is_empty();
+            let untroubled = writer.behind.is_some() && self.troubles.list().is_empty();
             let worth_having = bytes >= options.from_bytes && leaves_room(&self.directory, bytes);
-            if is_young || !stored || !idle || !untroubled || !worth_having {
+            if is_young || !is_time || !untroubled || !worth_having {
                 return Ok(false);
             }
             (writer.index.freeze(), writer.meta(), writer.tally.clone())
         };
+        // In the order of the memory: it is read faster, and packs better.
+        frozen.sort();
         let path = path(&self.directory);
+        let failed = |source| RegistryError::Directory { path: path.clone(), source };
         let began = Instant::now();
-        let written = writer::write(&path, &meta, &tally, &frozen, go_on);
-        if written.map_err(|source| RegistryError::Directory { path, source })? {
-            self.image.taken_at.store(meta.position.sequence, Ordering::Relaxed);
-            tracing::info!(sequence = meta.position.sequence, seconds = began.elapsed().as_secs(), "wrote the image");
-            return Ok(true);
+        if !writer::write(&path, &meta, &tally, &frozen, pace, go_on).map_err(failed)? {
+            return Ok(false);
         }
-        Ok(false)
+        // Where the store was to catch up meanwhile, it must have before the image takes effect.
+        if pace == Pace::Full && !self.drain_store() {
+            writer::give_up(&path).map_err(failed)?;
+            return Ok(false);
+        }
+        writer::take_effect(&path).map_err(failed)?;
+        self.image.taken_at.store(meta.position.sequence, Ordering::Relaxed);
+        tracing::info!(sequence = meta.position.sequence, seconds = began.elapsed().as_secs(), "wrote the image");
+        Ok(true)
     }
 }
 

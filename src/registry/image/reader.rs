@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use xxhash_rust::xxh3::xxh3_64;
+use zstd::bulk::Decompressor;
 
 use super::{HEAD_BYTES, MAGIC, PART_BYTES_MAX, TOTALS_BYTES_MAX, VERSION};
 use crate::index::{IndexWriter, Loader};
@@ -83,9 +84,16 @@ impl ImageReader {
     }
 
     fn load_parts(&self, mut loader: Loader) -> Result<(Loader, u64), NotAnImage> {
-        let mut part = Vec::new();
+        let mut unpacker = Decompressor::new()?;
+        let (mut packed, mut part) = (Vec::new(), Vec::new());
         let mut count = 0;
-        while self.next_part(&mut part)? {
+        while let Some(length) = self.next_part(&mut packed)? {
+            part.clear();
+            part.reserve(length);
+            let unpacked = unpacker.decompress_to_buffer(&packed, &mut part)?;
+            if unpacked != length {
+                return Err(NotAnImage("a part is not as long as it says".to_owned()));
+            }
             let mut rest = part.as_slice();
             while let Some(length) = rest.first_chunk::<4>() {
                 let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(0);
@@ -101,29 +109,39 @@ impl ImageReader {
         Ok((loader, count))
     }
 
-    /// Reads the next part, checked; false behind the last.
-    fn next_part(&self, part: &mut Vec<u8>) -> Result<bool, NotAnImage> {
-        let checksum = {
+    /// Reads the next part, checked, as it was packed; returns its length unpacked, or `None` behind the last.
+    fn next_part(&self, packed: &mut Vec<u8>) -> Result<Option<usize>, NotAnImage> {
+        let (length_unpacked, checksum) = {
             let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
             if parts.ended {
-                return Ok(false);
+                return Ok(None);
             }
-            let mut head = [[0u8; 8]; 2];
-            parts.file.read_exact(head.as_flattened_mut())?;
-            let [length, checksum] = head.map(u64::from_le_bytes);
+            let [length, second] = parts.read_words()?;
             if length == 0 {
                 parts.ended = true;
-                let whole = checksum == parts.taken && parts.file.read(&mut [0])? == 0;
-                return if whole { Ok(false) } else { Err(NotAnImage("it does not end where it says".to_owned())) };
+                let whole = second == parts.taken && parts.file.read(&mut [0])? == 0;
+                return if whole { Ok(None) } else { Err(NotAnImage("it does not end where it says".to_owned())) };
             }
-            if length > PART_BYTES_MAX {
+            let [checksum] = parts.read_words()?;
+            if length > PART_BYTES_MAX || second > PART_BYTES_MAX {
                 return Err(NotAnImage("a part has an impossible length".to_owned()));
             }
             parts.taken += 1;
-            part.resize(usize::try_from(length).unwrap_or(0), 0);
-            parts.file.read_exact(part)?;
-            checksum
+            packed.resize(usize::try_from(length).unwrap_or(0), 0);
+            parts.file.read_exact(packed)?;
+            (second, checksum)
         };
-        if xxh3_64(part) == checksum { Ok(true) } else { Err(NotAnImage("a part does not match its checksum".to_owned())) }
+        if xxh3_64(packed) != checksum {
+            return Err(NotAnImage("a part does not match its checksum".to_owned()));
+        }
+        Ok(Some(usize::try_from(length_unpacked).unwrap_or(0)))
+    }
+}
+
+impl Parts {
+    fn read_words<const N: usize>(&mut self) -> Result<[u64; N], NotAnImage> {
+        let mut words = [[0u8; 8]; N];
+        self.file.read_exact(words.as_flattened_mut())?;
+        Ok(words.map(u64::from_le_bytes))
     }
 }

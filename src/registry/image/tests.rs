@@ -1,7 +1,8 @@
 use std::path::Path;
 
 use super::ImageReader;
-use super::writer::write;
+use super::Pace;
+use super::writer::{take_effect, write};
 use crate::domain::day::Day;
 use crate::index::{self, IndexOptions};
 use crate::log::{Chain, Position, StreamId};
@@ -42,7 +43,8 @@ fn written(path: &Path, people: u32) -> (StoreMeta, Tally) {
         keys: writer.key_count(),
         data_unix_ms: 8,
     };
-    assert!(write(path, &meta, &tally, &writer.freeze(), || true).unwrap());
+    assert!(write(path, &meta, &tally, &writer.freeze(), Pace::Full, || true).unwrap());
+    take_effect(path).unwrap();
     (meta, tally)
 }
 
@@ -111,6 +113,6 @@ fn writing_that_is_stopped_leaves_nothing_behind() {
     std::fs::remove_file(&path).unwrap();
     let (mut writer, _reader) = index::create(OPTIONS).unwrap();
     writer.insert(dossier(1, &[(person(1), 1)]).dossier(0).unwrap()).unwrap();
-    assert!(!write(&path, &meta, &tally, &writer.freeze(), || false).unwrap());
+    assert!(!write(&path, &meta, &tally, &writer.freeze(), Pace::Gentle, || false).unwrap());
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }

@@ -1,36 +1,53 @@
 //! Writing an image, first under another name.
+//!
+//! Parts are packed side by side and written as they are done, in any order; what was written is brought to the disk meanwhile, so
+//! that little is left to wait for at the end.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::iter::Peekable;
+use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use xxhash_rust::xxh3::xxh3_64;
+use zstd::bulk::Compressor;
 
-use super::{MAGIC, PART_BYTES, VERSION};
+use super::{MAGIC, PACKING_LEVEL, PART_BYTES, Pace, VERSION};
 use crate::index::Frozen;
+use crate::record::DossierRef;
 use crate::registry::tally::Tally;
 use crate::store::StoreMeta;
 
-/// Writes the image of a frozen index; `go_on` is asked between parts, and false leaves everything as it was. Half of the time is left
-/// to others: nobody waits for an image.
+/// Writes the image of a frozen index under its name aside, which [`take_effect`] then gives its own; `go_on` is asked between
+/// parts. False, like an error, leaves everything as it was.
 pub(in crate::registry) fn write(
     path: &Path,
     meta: &StoreMeta,
     tally: &Tally,
     frozen: &Frozen,
-    mut go_on: impl FnMut() -> bool,
+    pace: Pace,
+    go_on: impl FnMut() -> bool + Send,
 ) -> io::Result<bool> {
-    let aside = aside(path);
-    let written = write_aside(&aside, meta, tally, frozen, &mut go_on);
-    if matches!(written, Ok(true)) {
-        fs::rename(&aside, path)?;
-    } else {
-        // Half an image is of no use, and its bytes may be what the log needs.
-        fs::remove_file(&aside)?;
+    let written = write_aside(&aside(path), meta, tally, frozen, pace, go_on);
+    if !matches!(written, Ok(true)) {
+        give_up(path)?;
     }
     written
+}
+
+/// Gives an image that was written its name.
+pub(in crate::registry) fn take_effect(path: &Path) -> io::Result<()> {
+    fs::rename(aside(path), path)
+}
+
+/// Takes away what was written: half an image is of no use, and its bytes may be what the log needs.
+pub(in crate::registry) fn give_up(path: &Path) -> io::Result<()> {
+    fs::remove_file(aside(path))
 }
 
 /// The name under which an image is written.
@@ -43,47 +60,138 @@ fn write_aside(
     meta: &StoreMeta,
     tally: &Tally,
     frozen: &Frozen,
-    go_on: &mut impl FnMut() -> bool,
+    pace: Pace,
+    go_on: impl FnMut() -> bool + Send,
 ) -> io::Result<bool> {
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(aside)?;
-    write_head(&mut file, meta, tally)?;
-    let mut part = Vec::with_capacity(2 * PART_BYTES);
-    let mut parts = 0u64;
-    let mut began = Instant::now();
-    let mut dossiers = frozen.dossiers().peekable();
-    while let Some(dossier) = dossiers.next() {
-        part.extend_from_slice(dossier.as_bytes());
-        if part.len() < PART_BYTES && dossiers.peek().is_some() {
-            continue;
-        }
-        write_part(&mut file, &part)?;
-        part.clear();
-        parts += 1;
-        if !go_on() {
-            return Ok(false);
-        }
-        std::thread::sleep(began.elapsed());
-        began = Instant::now();
+    file.write_all(&head(meta, tally))?;
+    let (written, to_be_synced) = crossbeam_channel::bounded(1);
+    let syncing = file.try_clone()?;
+    let work = Work {
+        source: Mutex::new(Source { dossiers: frozen.dossiers().peekable(), go_on }),
+        sink: Mutex::new(Sink { file, parts: 0 }),
+    };
+    let packers = match pace {
+        Pace::Gentle => 1,
+        Pace::Full => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+    };
+    let goes_on = thread::scope(|scope| {
+        let packing: Vec<_> = (0..packers)
+            .map(|_| {
+                let (work, written) = (&work, written.clone());
+                scope.spawn(move || work.pack_parts(pace, &written))
+            })
+            .collect();
+        drop(written);
+        let synced = sync_as_written(&syncing, &to_be_synced);
+        let panicked = |_| Err(io::Error::other("writing it panicked"));
+        let packed = packing.into_iter().map(|packing| packing.join().unwrap_or_else(panicked));
+        let goes_on = packed.collect::<Vec<_>>().into_iter().try_fold(true, |all, one| Ok::<_, io::Error>(all & one?));
+        synced.and(goes_on)
+    })?;
+    if !goes_on {
+        return Ok(false);
     }
-    file.write_all(&0u64.to_le_bytes())?;
-    file.write_all(&parts.to_le_bytes())?;
+    let Sink { mut file, parts } = work.sink.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut end = 0u64.to_le_bytes().to_vec();
+    end.extend_from_slice(&parts.to_le_bytes());
+    file.write_all(&end)?;
     file.sync_all()?;
     Ok(true)
 }
 
-fn write_head(file: &mut File, meta: &StoreMeta, tally: &Tally) -> io::Result<()> {
-    let mut totals = meta.encode();
-    tally.encode(&mut totals);
-    file.write_all(MAGIC)?;
-    file.write_all(&VERSION.to_le_bytes())?;
-    file.write_all(&[0; 4])?;
-    file.write_all(&(totals.len() as u64).to_le_bytes())?;
-    file.write_all(&xxh3_64(&totals).to_le_bytes())?;
-    file.write_all(&totals)
+/// What the packing threads share.
+struct Work<I: Iterator, G> {
+    source: Mutex<Source<I, G>>,
+    sink: Mutex<Sink>,
 }
 
-fn write_part(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all(&(bytes.len() as u64).to_le_bytes())?;
-    file.write_all(&xxh3_64(bytes).to_le_bytes())?;
-    file.write_all(bytes)
+struct Source<I: Iterator, G> {
+    dossiers: Peekable<I>,
+    go_on: G,
+}
+
+struct Sink {
+    file: File,
+    parts: u64,
+}
+
+impl<'d, I: Iterator<Item = DossierRef<'d>>, G: FnMut() -> bool> Work<I, G> {
+    /// Packs parts until there are no more dossiers, or until it is not to go on: then false.
+    fn pack_parts(&self, pace: Pace, written: &Sender<()>) -> io::Result<bool> {
+        let mut packer = Compressor::new(PACKING_LEVEL)?;
+        let (mut dossiers, mut part) = (Vec::new(), Vec::new());
+        loop {
+            let began = Instant::now();
+            {
+                let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+                if !(source.go_on)() {
+                    return Ok(false);
+                }
+                source.next_part(&mut dossiers);
+            }
+            if dossiers.is_empty() {
+                return Ok(true);
+            }
+            part.clear();
+            dossiers.drain(..).for_each(|dossier: DossierRef<'_>| part.extend_from_slice(dossier.as_bytes()));
+            let packed = packed(&mut packer, &part)?;
+            {
+                let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+                sink.file.write_all(&packed)?;
+                sink.parts += 1;
+            }
+            if matches!(written.try_send(()), Err(TrySendError::Disconnected(()))) {
+                return Ok(false);
+            }
+            if pace == Pace::Gentle {
+                // Half of the time is left to others: nobody waits for this image.
+                thread::sleep(began.elapsed());
+            }
+        }
+    }
+}
+
+impl<'d, I: Iterator<Item = DossierRef<'d>>, G> Source<I, G> {
+    /// Takes as many dossiers as make a part.
+    fn next_part(&mut self, part: &mut Vec<DossierRef<'d>>) {
+        let mut bytes = 0;
+        while bytes < PART_BYTES
+            && let Some(dossier) = self.dossiers.next()
+        {
+            bytes += dossier.as_bytes().len();
+            part.push(dossier);
+        }
+    }
+}
+
+/// Brings to the disk what was written, again and again, until nobody writes any more.
+fn sync_as_written(file: &File, written: &Receiver<()>) -> io::Result<()> {
+    for () in written {
+        file.sync_data()?;
+    }
+    Ok(())
+}
+
+fn head(meta: &StoreMeta, tally: &Tally) -> Vec<u8> {
+    let mut totals = meta.encode();
+    tally.encode(&mut totals);
+    let mut head = MAGIC.to_vec();
+    head.extend_from_slice(&VERSION.to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
+    head.extend_from_slice(&(totals.len() as u64).to_le_bytes());
+    head.extend_from_slice(&xxh3_64(&totals).to_le_bytes());
+    head.extend_from_slice(&totals);
+    head
+}
+
+/// A part with its lengths and its checksum in front.
+fn packed(packer: &mut Compressor<'_>, part: &[u8]) -> io::Result<Vec<u8>> {
+    let bytes = packer.compress(part)?;
+    let mut packed = Vec::with_capacity(bytes.len() + 24);
+    packed.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    packed.extend_from_slice(&(part.len() as u64).to_le_bytes());
+    packed.extend_from_slice(&xxh3_64(&bytes).to_le_bytes());
+    packed.extend_from_slice(&bytes);
+    Ok(packed)
 }

@@ -24,6 +24,7 @@ use crate::domain::decision::Sources;
 use crate::index::{IndexReader, IndexWriter};
 use crate::log::{FrameKind, LogError, LogWriter, Position};
 use crate::record::StateChecksum;
+use crate::record::payload::Changes;
 use crate::store::{Store, StoreError, StoreMeta};
 
 pub use view::Figures;
@@ -51,6 +52,8 @@ pub(super) struct Writer {
     pub(super) old_views: Vec<Arc<View>>,
     pub(super) last_write: Instant,
     pub(super) scratch: Vec<u8>,
+    /// The memory of the last frame's payload, empty, for the next.
+    pub(super) payload: Changes,
 }
 
 impl Writer {
@@ -83,6 +86,7 @@ impl Writer {
             old_views: Vec::new(),
             last_write: Instant::now(),
             scratch: Vec::new(),
+            payload: Changes::new(),
         }
     }
 

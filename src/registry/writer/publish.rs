@@ -12,15 +12,11 @@ impl Writer {
     pub(super) fn publish_plan(&mut self, plan: &Plan<'_>, laid_out: LaidOut, time_unix_ms: u64) -> Result<(), RegistryError> {
         let past = self.count(plan, unix_s(time_unix_ms));
         let mut interim = Vec::new();
+        let new = laid_out.gains.iter().filter(|gain| gain.old.is_none());
+        self.dossiers += self.index.insert_all(new.filter_map(|gain| laid_out.batch.dossier(gain.place)))?;
         for gain in &laid_out.gains {
-            let Some(dossier) = laid_out.batch.dossier(gain.place) else { continue };
-            let position = match gain.old {
-                Some(old) => self.index.replace(old, dossier)?,
-                None => {
-                    self.dossiers += 1;
-                    self.index.insert(dossier)?
-                }
-            };
+            let (Some(old), Some(dossier)) = (gain.old, laid_out.batch.dossier(gain.place)) else { continue };
+            let position = self.index.replace(old, dossier)?;
             if gain.interim {
                 interim.push((gain.old, position));
             }

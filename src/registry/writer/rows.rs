@@ -21,7 +21,7 @@ impl Writer {
         self.check_writable()?;
         let changes: Vec<Change<'_>> = changes.iter().collect();
         let mut applied = Applied::default();
-        let mut plan = Plan::new(Changes::new(), PAYLOAD_BYTES_MAX, self.ledger.horizon);
+        let mut plan = Plan::new(std::mem::take(&mut self.payload), PAYLOAD_BYTES_MAX, self.ledger.horizon);
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut prepared = Vec::with_capacity(RUN);
         for (run_place, run) in changes.chunks(RUN).enumerate() {
@@ -36,6 +36,8 @@ impl Writer {
         }
         self.scratch = scratch;
         self.commit(&plan, FrameKind::Changes, None, time_unix_ms)?;
+        plan.clear();
+        self.payload = plan.payload;
         applied.sequence = self.position.sequence;
         Ok(applied)
     }
@@ -49,8 +51,8 @@ impl Writer {
     ) -> Result<Outcome, RegistryError> {
         let mut taken = plan.take(&self.index, one, scratch);
         if matches!(taken, Taken::FrameFull) {
-            let fresh = Plan::new(Changes::new(), PAYLOAD_BYTES_MAX, self.ledger.horizon);
-            self.commit(&std::mem::replace(plan, fresh), FrameKind::Changes, None, time_unix_ms)?;
+            self.commit(plan, FrameKind::Changes, None, time_unix_ms)?;
+            plan.clear();
             taken = plan.take(&self.index, one, scratch);
         }
         match taken {
