@@ -63,7 +63,7 @@ pub fn registrations(population: &Population, recipients: Range<u64>) -> Vec<Reg
 pub fn changes(registrations: impl IntoIterator<Item = Registration>) -> Changes {
     let mut changes = Changes::new();
     for registration in registrations {
-        changes.push(Operation::Upsert, &Row::of(registration)).unwrap();
+        changes.push(Operation::Upsert, &Row::of(&registration)).unwrap();
     }
     changes
 }
