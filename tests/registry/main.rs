@@ -17,6 +17,7 @@ mod fixture;
 mod imaging;
 mod registering;
 mod restarting;
+mod shelving;
 mod snapshots;
 mod starting;
 mod verifying;
