@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::disk::Disk;
 use crate::domain::day::Day;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::{MasterError, MasterKind};
@@ -117,6 +118,12 @@ pub enum RegistryError {
     RowTooLarge,
 }
 
+impl RegistryError {
+    fn directory(path: &Path) -> impl FnOnce(std::io::Error) -> RegistryError + '_ {
+        move |source| RegistryError::Directory { path: path.to_owned(), source }
+    }
+}
+
 /// What a look-up holds: index and view, without a lock. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
@@ -146,6 +153,7 @@ impl Reader {
 /// A registry that is open.
 pub struct Registry {
     directory: PathBuf,
+    disk: Arc<dyn Disk>,
     stream: StreamId,
     reader: Reader,
     figures: Arc<Figures>,

@@ -12,11 +12,11 @@ use super::troubles::{Trouble, Troubles};
 use super::write_behind::WriteBehind;
 use super::writer::{ReplayError, Writer};
 use super::{DirectoryLock, Registry, RegistryError, base};
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk};
 use crate::index::{self, IndexOptions};
 use crate::log::{Fault, LogError, LogReader, Position};
 use crate::record::StateChecksum;
-use crate::store::{Store, StoreError, StoreMeta};
+use crate::store::{Engine, Store, StoreError, StoreMeta};
 
 /// What a verification found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -48,13 +48,19 @@ pub struct VerifyFault {
 
 /// Verifies a directory that nobody owns. Changes nothing in it.
 pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
+    verify_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), &Engine::Sled, directory)
+}
+
+/// The same behind another door, and with another keeper of the store.
+pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Result<VerifyReport, RegistryError> {
+    let exists = |path: &Path| disk.exists(path).map_err(RegistryError::directory(path));
     let mut report = VerifyReport::default();
     let (log_path, store_path, base_path) = (directory.join("log"), directory.join("store"), base::path(directory));
-    if ![&log_path, &store_path, &base_path].iter().any(|path| path.exists()) {
+    if !(exists(&log_path)? || exists(&store_path)? || exists(&base_path)?) {
         return Ok(empty(report));
     }
-    let _lock = DirectoryLock::take(directory)?;
-    let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
+    let _lock = DirectoryLock::take(&**disk, directory)?;
+    let store = if exists(&store_path)? { Some(engine.open(&store_path)) } else { None };
     let (store, store_fault) = match store {
         None => (None, None),
         Some(Ok(store)) => match store.meta() {
@@ -63,8 +69,8 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         },
         Some(Err(error)) => (None, Some(error)),
     };
-    let Some(log) = LogReader::open(Arc::new(RealDisk), &log_path)? else {
-        if store.is_none() && store_fault.is_none() && !base_path.exists() {
+    let Some(log) = LogReader::open(disk.clone(), &log_path)? else {
+        if store.is_none() && store_fault.is_none() && !exists(&base_path)? {
             // A new stream was begun, and got no further than its directories.
             return Ok(empty(report));
         }
@@ -72,7 +78,7 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         report.fault = Some(VerifyFault { path: log_path, offset: None, what });
         return Ok(report);
     };
-    let read = read_log(&log, directory, store.as_ref().map(|(_, meta)| meta), &mut report);
+    let read = read_log(&log, &**disk, directory, store.as_ref().map(|(_, meta)| meta), &mut report);
     let at_store = match read {
         Ok(at_store) => at_store,
         Err(error) => {
@@ -102,6 +108,7 @@ fn empty(mut report: VerifyReport) -> VerifyReport {
 /// Replays the whole log beside an index of its own; gives the state at the store's sequence.
 fn read_log(
     log: &LogReader,
+    disk: &dyn Disk,
     directory: &Path,
     store: Option<&StoreMeta>,
     report: &mut VerifyReport,
@@ -110,7 +117,7 @@ fn read_log(
     let beginning = log.beginning()?;
     let mut writer = bare_writer(beginning)?;
     if beginning.sequence > 0 {
-        SnapshotReader::open(&base::path(directory))?.load(&mut writer, None, beginning)?;
+        SnapshotReader::open(disk, &base::path(directory))?.load(&mut writer, None, beginning)?;
     }
     let applied = store.map_or(0, |meta| meta.position.sequence);
     let mut at_store = (applied == writer.position.sequence).then(|| (writer.checksum(), writer.position));
@@ -198,7 +205,7 @@ impl Registry {
     /// Checks one sealed segment of the log, counted from the oldest; damage stops writing and is listed as a trouble. `false` when
     /// there is no such sealed segment.
     pub fn scrub_segment(&self, place: usize) -> Result<bool, RegistryError> {
-        let checked = LogReader::open(Arc::new(RealDisk), &self.directory().join("log")).and_then(|log| {
+        let checked = LogReader::open(self.disk.clone(), &self.directory().join("log")).and_then(|log| {
             let Some(log) = log else { return Ok(false) };
             if place + 1 >= log.segment_paths().len() {
                 return Ok(false);
@@ -267,7 +274,7 @@ impl Registry {
     fn read_own_log(&self, place: Position, report: &mut VerifyReport) -> Result<(), LogError> {
         let directory = self.directory().join("log");
         let needed = place.sequence;
-        let log = LogReader::open(Arc::new(RealDisk), &directory)?;
+        let log = LogReader::open(self.disk.clone(), &directory)?;
         let log = log.ok_or(LogError::BeginsTooLate { first: 0, needed })?;
         report.segments = log.segment_paths().len();
         let beginning = log.beginning()?;

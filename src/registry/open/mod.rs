@@ -4,9 +4,9 @@ mod found;
 mod imaged;
 mod starts;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use found::FoundStore;
 
@@ -19,6 +19,7 @@ use super::{DirectoryLock, Reader, Registry, RegistryError, base};
 use crate::disk::{Disk, RealDisk};
 use crate::index::IndexOptions;
 use crate::log::{LogError, LogReader, SEGMENT_BYTES_MAX};
+use crate::store::Engine;
 
 /// How a registry is opened.
 #[derive(Clone, Debug)]
@@ -33,8 +34,12 @@ pub struct OpenOptions {
     pub segment_bytes_max: u64,
     /// When the image is written.
     pub image: ImageOptions,
-    /// The door to the log's files.
+    /// The door to our own files.
     pub disk: Arc<dyn Disk>,
+    /// What keeps the store.
+    pub engine: Engine,
+    /// After this long without a frame, the last one is vouched for by a mark.
+    pub mark_idle: Duration,
 }
 
 impl OpenOptions {
@@ -47,9 +52,15 @@ impl OpenOptions {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             image: ImageOptions::default(),
             disk: Arc::new(RealDisk),
+            engine: Engine::Sled,
+            mark_idle: MARK_IDLE,
         }
     }
 }
+
+/// Short enough that an idle registry is soon safe from taking its last frame for a torn tail; long enough to write no mark in between
+/// the batches of an import.
+const MARK_IDLE: Duration = Duration::from_secs(1);
 
 /// Everything that opening works on.
 struct Opening<'o> {
@@ -61,7 +72,7 @@ struct Opening<'o> {
 }
 
 pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
-    let lock = DirectoryLock::take(directory)?;
+    let lock = DirectoryLock::take(&*options.disk, directory)?;
     let opening =
         Opening { directory, options, disk: options.disk.clone(), troubles: Arc::new(Troubles::default()), notes: Vec::new() };
     opening.run(lock)
@@ -75,7 +86,7 @@ impl Opening<'_> {
             Err(error @ LogError::NewerFormat { .. }) => (None, Some(error)),
             Err(error) => return Err(error.into()),
         };
-        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
+        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream))?;
         loop {
             let log_facts = match (&log, &newer) {
                 (_, Some(_)) => LogFacts::Newer,
@@ -83,10 +94,10 @@ impl Opening<'_> {
                 (Some(log), None) => LogFacts::Readable { first_sequence: log.first_sequence() },
             };
             let base_path = base::path(self.directory);
-            let base = SnapshotReader::open(&base_path).ok();
+            let base = SnapshotReader::open(&*self.disk, &base_path).ok();
             let base_facts = match &base {
                 Some(base) => BaseFacts::At { sequence: base.header().position.sequence },
-                None if base_path.exists() => BaseFacts::Damaged,
+                None if self.exists(&base_path)? => BaseFacts::Damaged,
                 None => BaseFacts::None,
             };
             let start = decide(log_facts, store.facts(), base_facts);
@@ -112,9 +123,9 @@ impl Opening<'_> {
 
     fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
         let marker = self.failed_path();
-        if marker.exists() && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
+        if self.exists(&marker)? && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
             // It was judged to its last page, or rebuilt.
-            fs::remove_file(&marker).map_err(|source| RegistryError::Directory { path: marker, source })?;
+            self.disk.remove(&marker).map_err(RegistryError::directory(&marker))?;
         }
         writer.publish_view(true);
         let reader =
@@ -122,7 +133,8 @@ impl Opening<'_> {
         Ok(Registry {
             directory: self.directory.to_owned(),
             stream: writer.position.stream,
-            image: Images::of(self.directory, self.options.image),
+            image: Images::of(&*self.disk, self.directory, self.options.image),
+            disk: self.disk,
             reader,
             figures: writer.figures.clone(),
             troubles: self.troubles,
@@ -138,6 +150,10 @@ impl Opening<'_> {
         }
         let detail = format!("the log is missing or begins too late; the store is {}", found.words());
         RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail }
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, RegistryError> {
+        self.disk.exists(path).map_err(RegistryError::directory(path))
     }
 
     fn log_path(&self) -> PathBuf {
