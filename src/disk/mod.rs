@@ -3,6 +3,8 @@
 
 mod real;
 mod sequential;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated;
 
 use std::any::Any;
 use std::io;
