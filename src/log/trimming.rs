@@ -54,7 +54,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::Trimmed;
-    use crate::disk::{Disk, DiskFile, OpenMode, RealDisk};
+    use crate::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
     use crate::log::{Chain, FrameKind, LogError, LogReader, LogWriter, Position, StreamId};
 
     const NOW: u64 = 1_795_273_200_000;
@@ -195,6 +195,18 @@ mod tests {
 
         fn create_directory(&self, directory: &Path) -> io::Result<()> {
             RealDisk.create_directory(directory)
+        }
+
+        fn exists(&self, path: &Path) -> io::Result<bool> {
+            RealDisk.exists(path)
+        }
+
+        fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
+            RealDisk.hold(path)
+        }
+
+        fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+            RealDisk.free_bytes(directory)
         }
     }
 }

@@ -130,6 +130,12 @@ pub enum RegistryError {
     RowTooLarge,
 }
 
+impl RegistryError {
+    fn directory(path: &Path) -> impl FnOnce(std::io::Error) -> RegistryError + '_ {
+        move |source| RegistryError::Directory { path: path.to_owned(), source }
+    }
+}
+
 /// What a look-up holds: index and view, without a lock. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {

@@ -72,7 +72,7 @@ fn a_snapshot_is_named_by_its_sequence_and_can_be_restored() {
     assert_eq!((standing.kept, standing.log_first_sequence), (1, 1));
 
     let copy = Home::new();
-    once_free(|| restore(copy.path(), &home.path().join("snapshots").join(&name), NOW)).unwrap();
+    once_free(|| restore(&copy.options.disk, copy.path(), &home.path().join("snapshots").join(&name), NOW)).unwrap();
     assert_eq!(copy.open().state_checksum(), registry.state_checksum());
     // The standing is the same after a start.
     registry.close(NOW).unwrap();
@@ -321,7 +321,7 @@ fn a_restored_directory_lets_go_of_its_base_once_the_log_no_longer_begins_with_i
     registry.create_snapshot(&file).unwrap();
     let mut copy = Home::new();
     copy.options.segment_bytes_max = 4 << 10;
-    once_free(|| restore(copy.path(), &file, NOW)).unwrap();
+    once_free(|| restore(&copy.options.disk, copy.path(), &file, NOW)).unwrap();
     let other = copy.open();
     for stage in 0..4 {
         assert_eq!(copy.names("snapshots").contains(&"base.snap".to_owned()), stage < 3, "stage {stage}");
@@ -349,7 +349,7 @@ fn a_snapshot_can_be_taken_where_the_log_was_lost_and_restored_elsewhere() {
     let file = home.path().join("rescued.snap");
     registry.create_snapshot(&file).unwrap();
     let copy = Home::new();
-    once_free(|| restore(copy.path(), &file, NOW)).unwrap();
+    once_free(|| restore(&copy.options.disk, copy.path(), &file, NOW)).unwrap();
     let other = copy.open();
     assert_eq!((other.state_checksum(), troubles(&other)), (checksum, vec![]));
     register_some(&other, 5..6);

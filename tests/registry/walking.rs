@@ -243,7 +243,7 @@ impl Walk {
                 }
                 let mut restored = Home::new();
                 restored.options = self.home.options.clone();
-                once_free(|| shikaku::registry::snapshot::restore(restored.path(), &file, NOW)).unwrap();
+                once_free(|| shikaku::registry::snapshot::restore(&real_disk(), restored.path(), &file, NOW)).unwrap();
                 let before = self.registry().position();
                 self.registry = None;
                 self.home = restored;

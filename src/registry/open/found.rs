@@ -1,7 +1,5 @@
 //! The store as a start finds it, and what becomes of one that is not wanted.
 
-use std::fs;
-
 use super::Opening;
 use crate::log::StreamId;
 use crate::registry::RegistryError;
@@ -44,13 +42,13 @@ impl FoundStore {
 }
 
 impl Opening<'_> {
-    pub(super) fn open_store(&mut self, stream: Option<StreamId>) -> FoundStore {
+    pub(super) fn open_store(&mut self, stream: Option<StreamId>) -> Result<FoundStore, RegistryError> {
         let path = self.store_path();
-        if !path.exists() {
-            return FoundStore::Absent;
+        if !self.exists(&path)? {
+            return Ok(FoundStore::Absent);
         }
-        let opened = Store::open(&path).and_then(|store| store.meta().map(|meta| (store, meta)));
-        match opened {
+        let opened = self.options.engine.open(&path).and_then(|store| store.meta().map(|meta| (store, meta)));
+        Ok(match opened {
             Ok((store, Some(meta))) if stream.is_none_or(|stream| stream == meta.position.stream) => {
                 FoundStore::Good { store, meta: Box::new(meta) }
             }
@@ -61,14 +59,14 @@ impl Opening<'_> {
                 Err(error) => FoundStore::Damaged(error.to_string()),
             },
             Err(error) => FoundStore::Damaged(error.to_string()),
-        }
+        })
     }
 
     /// Throws away a store whose filling was given up: it holds nothing that is not elsewhere, and a start that is tried again and
     /// again must not leave one behind each time.
     pub(super) fn remove_unfinished_store(&self) -> Result<(), RegistryError> {
         let path = self.store_path();
-        fs::remove_dir_all(&path).map_err(|source| RegistryError::Directory { path, source })
+        self.options.engine.discard(&path).map_err(RegistryError::directory(&path))
     }
 
     /// A store for a rebuild: an empty one is used, any other is moved aside.
@@ -76,20 +74,25 @@ impl Opening<'_> {
         let path = self.store_path();
         let why = match found {
             FoundStore::Empty(store) => return Ok(store),
-            FoundStore::Absent => return Ok(Store::open(&path)?),
+            FoundStore::Absent => return Ok(self.options.engine.open(&path)?),
             FoundStore::Good { store, .. } => {
                 drop(store);
                 "it stands behind the beginning of the log".to_owned()
             }
             FoundStore::Damaged(why) => why,
         };
-        let names = (self.options.now_unix_ms..).map(|time| self.directory.join(format!("store.bad-{time}")));
-        let aside = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| self.directory.join("store.bad"));
-        let moved = fs::rename(&path, &aside);
-        moved.map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
+        let mut time = self.options.now_unix_ms;
+        let aside = loop {
+            let name = self.directory.join(format!("store.bad-{time}"));
+            if !self.exists(&name)? {
+                break name;
+            }
+            time += 1;
+        };
+        self.disk.rename(&path, &aside).map_err(RegistryError::directory(&path))?;
         let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
         self.troubles.raise(Trouble::StoreRebuilt, note.clone());
         self.notes.push(note);
-        Ok(Store::open(&path)?)
+        Ok(self.options.engine.open(&path)?)
     }
 }

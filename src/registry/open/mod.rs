@@ -4,9 +4,9 @@ mod found;
 mod imaged;
 mod starts;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use found::FoundStore;
 
@@ -20,6 +20,7 @@ use super::{DirectoryLock, Reader, Registry, RegistryError};
 use crate::disk::{Disk, RealDisk};
 use crate::index::IndexOptions;
 use crate::log::{LogError, LogReader, SEGMENT_BYTES_MAX};
+use crate::store::Engine;
 
 /// How a registry is opened.
 #[derive(Clone, Debug)]
@@ -34,8 +35,12 @@ pub struct OpenOptions {
     pub segment_bytes_max: u64,
     /// When the image is written.
     pub image: ImageOptions,
-    /// The door to the log's files.
+    /// The door to our own files.
     pub disk: Arc<dyn Disk>,
+    /// What keeps the store.
+    pub engine: Engine,
+    /// After this long without a frame, the last one is vouched for by a mark.
+    pub mark_idle: Duration,
 }
 
 impl OpenOptions {
@@ -48,9 +53,15 @@ impl OpenOptions {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             image: ImageOptions::default(),
             disk: Arc::new(RealDisk),
+            engine: Engine::Sled,
+            mark_idle: MARK_IDLE,
         }
     }
 }
+
+/// Short enough that an idle registry is soon safe from taking its last frame for a torn tail; long enough to write no mark in between
+/// the batches of an import.
+const MARK_IDLE: Duration = Duration::from_secs(1);
 
 /// Everything that opening works on.
 struct Opening<'o> {
@@ -63,7 +74,7 @@ struct Opening<'o> {
 }
 
 pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
-    let lock = DirectoryLock::take(directory)?;
+    let lock = DirectoryLock::take(&*options.disk, directory)?;
     let disk = options.disk.clone();
     let shelf = Shelf::look(&*disk, directory)?;
     let opening = Opening { directory, options, disk, troubles: Arc::new(Troubles::default()), notes: Vec::new(), shelf };
@@ -78,7 +89,7 @@ impl Opening<'_> {
             Err(error @ LogError::NewerFormat { .. }) => (None, Some(error)),
             Err(error) => return Err(error.into()),
         };
-        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
+        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream))?;
         loop {
             let log_facts = match (&log, &newer) {
                 (_, Some(_)) => LogFacts::Newer,
@@ -95,7 +106,7 @@ impl Opening<'_> {
             tracing::debug!(?log_facts, store = ?store.facts(), ?base_facts, ?start, "deciding how to start");
             if start == Start::FromBase
                 && let Some(base) = &base
-                && let Err(error) = SnapshotReader::open(&base.path).and_then(|reader| examine(reader, &base.path))
+                && let Err(error) = SnapshotReader::open(&*self.disk, &base.path).and_then(|reader| examine(reader, &base.path))
             {
                 self.give_up_snapshot(base, &error);
                 continue;
@@ -132,9 +143,9 @@ impl Opening<'_> {
 
     fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
         let marker = self.failed_path();
-        if marker.exists() && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
+        if self.exists(&marker)? && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
             // It was judged to its last page, or rebuilt.
-            fs::remove_file(&marker).map_err(|source| RegistryError::Directory { path: marker, source })?;
+            self.disk.remove(&marker).map_err(RegistryError::directory(&marker))?;
         }
         writer.publish_view(true);
         let log = LogReader::open(self.disk.clone(), &self.log_path()).ok().flatten();
@@ -143,11 +154,11 @@ impl Opening<'_> {
             Reader { index: writer.reader.clone(), view: writer.view.clone(), data_age_max_s: self.options.data_age_max_s };
         Ok(Registry {
             directory: self.directory.to_owned(),
-            disk: self.disk,
             stream: writer.position.stream,
-            image: Images::of(self.directory, self.options.image),
+            image: Images::of(&*self.disk, self.directory, self.options.image),
             standing: StandingCell::of(standing),
             log_files: Mutex::new(()),
+            disk: self.disk,
             reader,
             figures: writer.figures.clone(),
             troubles: self.troubles,
@@ -176,6 +187,10 @@ impl Opening<'_> {
         self.troubles.raise(Trouble::SnapshotDamaged, words.clone());
         self.notes.push(format!("a snapshot cannot be rebuilt from: {words}"));
         self.shelf.give_up(&snapshot.path, words);
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, RegistryError> {
+        self.disk.exists(path).map_err(RegistryError::directory(path))
     }
 
     fn log_path(&self) -> PathBuf {

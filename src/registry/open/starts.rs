@@ -13,7 +13,7 @@ use crate::registry::shelf::Shelved;
 use crate::registry::snapshot::{SnapshotError, SnapshotReader};
 use crate::registry::troubles::Trouble;
 use crate::registry::view::today_in_japan;
-use crate::registry::write_behind::{Filling, Unjudged, WriteBehind};
+use crate::registry::write_behind::{Filling, Marker, Unjudged, WriteBehind};
 use crate::registry::writer::{ReplayError, Writer};
 use crate::registry::{RegistryError, horizon_on};
 use crate::store::{Store, StoreMeta};
@@ -21,17 +21,15 @@ use crate::store::{Store, StoreMeta};
 impl Opening<'_> {
     pub(super) fn new_stream(&mut self, store: Option<Store>) -> Result<Writer, RegistryError> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| RegistryError::Directory {
-            path: self.directory.to_owned(),
-            source: std::io::Error::other(error.to_string()),
-        })?;
+        let random = getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()));
+        random.map_err(RegistryError::directory(self.directory))?;
         let stream = StreamId(id);
         let position = Position { stream, sequence: 0, chain: Chain::beginning(stream, None), state_checksum: 0 };
         let now = self.options.now_unix_ms;
         let mut writer = self.empty_writer(position)?;
         let log = LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?;
         writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
-        let store = store.map_or_else(|| Store::open(&self.store_path()), Ok)?;
+        let store = store.map_or_else(|| self.options.engine.open(&self.store_path()), Ok)?;
         self.attach(&mut writer, store, Filling::InPlace, None)?;
         self.begin_stream(&mut writer)?;
         Ok(writer)
@@ -83,7 +81,7 @@ impl Opening<'_> {
         let at = self.verified(base.continued_at(log))?;
         let mut writer = self.empty_writer(at)?;
         let store = self.fresh_store(found)?;
-        match SnapshotReader::open(&base.path)?.load(&mut writer, Some(&store), at) {
+        match SnapshotReader::open(&*self.disk, &base.path)?.load(&mut writer, Some(&store), at) {
             Ok(()) => {}
             Err(RegistryError::Snapshot(error)) => {
                 drop(store);
@@ -182,7 +180,7 @@ impl Opening<'_> {
             }
             Err(LoadError::Registry(error)) => return Err(error),
         };
-        if self.failed_path().exists()
+        if self.exists(&self.failed_path())?
             && let Err(detail) = load::check_history(store, meta)
         {
             tracing::warn!(detail, "the store is damaged");
@@ -275,9 +273,10 @@ impl Opening<'_> {
         filling: Filling,
         unjudged: Option<Unjudged>,
     ) -> Result<(), RegistryError> {
-        let (applied, troubles) = (writer.position.sequence, self.troubles.clone());
-        let started = WriteBehind::start(store, applied, filling, unjudged, troubles, self.failed_path());
-        let behind = started.map_err(|source| RegistryError::Directory { path: self.store_path(), source })?;
+        let applied = writer.position.sequence;
+        let marker = Marker { disk: self.disk.clone(), path: self.failed_path() };
+        let started = WriteBehind::start(store, applied, filling, unjudged, self.troubles.clone(), marker);
+        let behind = started.map_err(RegistryError::directory(&self.store_path()))?;
         writer.behind = Some(behind);
         Ok(())
     }
@@ -285,7 +284,8 @@ impl Opening<'_> {
     pub(super) fn empty_writer(&self, position: Position) -> Result<Writer, RegistryError> {
         let (index, reader) = index::create(self.options.index)?;
         let ledger = Ledger::empty(NO_HORIZON);
-        Ok(Writer::new(index, reader, ledger, position, self.troubles.clone()))
+        let writer = Writer::new(index, reader, ledger, position, self.troubles.clone());
+        Ok(Writer { mark_idle: self.options.mark_idle, ..writer })
     }
 
     /// What is corrupt cannot be rebuilt from.

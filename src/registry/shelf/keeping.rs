@@ -66,17 +66,17 @@ impl Registry {
     fn shelve(&self) -> Result<SnapshotSummary, RegistryError> {
         let folder = path(&self.directory);
         let next = folder.join(NEXT);
-        self.disk.create_directory(&folder).map_err(|source| RegistryError::Directory { path: folder.clone(), source })?;
+        self.disk.create_directory(&folder).map_err(RegistryError::directory(&folder))?;
         self.remove_next();
         self.check_room()?;
         let shelved = self.create_snapshot(&next).and_then(|written| {
-            let read = examine(SnapshotReader::open(&next)?, &next)?;
+            let read = examine(SnapshotReader::open(&*self.disk, &next)?, &next)?;
             if read != written {
                 return Err(SnapshotError::Damaged { path: next.clone(), what: "it is not what was written" }.into());
             }
             let name = folder.join(file_name(written.sequence));
             let named = self.disk.rename(&next, &name).and_then(|()| self.disk.sync_directory(&folder));
-            named.map_err(|source| RegistryError::Directory { path: name, source })?;
+            named.map_err(RegistryError::directory(&name))?;
             Ok(written)
         });
         if shelved.is_err() {
@@ -98,8 +98,7 @@ impl Registry {
     fn check_room(&self) -> Result<(), RegistryError> {
         let newest = self.standing.read().newest.map_or(0, |newest| newest.bytes);
         let needed_bytes = 2 * newest.max(self.figures.live_bytes.load(std::sync::atomic::Ordering::Relaxed));
-        let free = rustix::fs::statvfs(&self.directory).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-        match free {
+        match self.disk.free_bytes(&self.directory) {
             Ok(free_bytes) if free_bytes < needed_bytes => {
                 Err(RegistryError::NoRoom { path: path(&self.directory), needed_bytes, free_bytes })
             }
@@ -128,7 +127,7 @@ impl Registry {
     }
 
     fn read_one_again(&self, shelved: &Shelved) -> Result<(), SnapshotError> {
-        let reader = SnapshotReader::open(&shelved.path)?;
+        let reader = SnapshotReader::open(&*self.disk, &shelved.path)?;
         examine(reader, &shelved.path).map(|_| ())
     }
 
@@ -201,5 +200,5 @@ impl Registry {
 fn remove(disk: &dyn Disk, path: &Path) -> Result<(), RegistryError> {
     let folder = path.parent().unwrap_or(path);
     let removed = disk.remove(path).and_then(|()| disk.sync_directory(folder));
-    removed.map_err(|source| RegistryError::Directory { path: path.to_owned(), source })
+    removed.map_err(RegistryError::directory(path))
 }

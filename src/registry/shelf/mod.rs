@@ -66,7 +66,7 @@ impl Shelf {
         for name in names.iter().filter(|name| name.ends_with(".snap") && *name != keeping::NEXT) {
             let path = folder.join(name);
             let is_base = path == base::path(directory);
-            match SnapshotReader::open(&path) {
+            match SnapshotReader::open(disk, &path) {
                 Ok(reader) => {
                     let taken_at = reader.header().position;
                     let is_own = sequence_of(name) == Some(taken_at.sequence);

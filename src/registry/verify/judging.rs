@@ -105,8 +105,7 @@ pub(super) fn judge_snapshots(
 }
 
 fn judge_snapshot(disk: &dyn Disk, shelved: &Shelved) -> Result<(), Stopped> {
-    let _ = disk;
-    match SnapshotReader::open(&shelved.path).and_then(|reader| examine(reader, &shelved.path)) {
+    match SnapshotReader::open(disk, &shelved.path).and_then(|reader| examine(reader, &shelved.path)) {
         Ok(_) => Ok(()),
         // The owner took it down meanwhile.
         Err(SnapshotError::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -6,7 +6,7 @@ mod running;
 
 use std::path::{Path, PathBuf};
 
-pub use resting::verify;
+pub use resting::{verify, verify_on};
 
 use super::RegistryError;
 use super::snapshot::SnapshotError;

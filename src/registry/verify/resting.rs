@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::judging::{State, judge_snapshots, judge_store, places};
 use super::{Stopped, VerifyFault, VerifyReport, concluded};
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk};
 use crate::index::{self, IndexOptions};
 use crate::log::{Fault, LogReader, Position};
 use crate::registry::ledger::{Ledger, NO_HORIZON};
@@ -14,18 +14,24 @@ use crate::registry::snapshot::SnapshotReader;
 use crate::registry::troubles::Troubles;
 use crate::registry::writer::{ReplayError, Writer};
 use crate::registry::{DirectoryLock, RegistryError};
-use crate::store::{Store, StoreMeta};
+use crate::store::{Engine, StoreMeta};
 
 /// Verifies a directory that nobody owns. Changes nothing in it.
 pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
+    verify_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), &Engine::Sled, directory)
+}
+
+/// The same behind another door, and with another keeper of the store.
+pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Result<VerifyReport, RegistryError> {
+    let exists = |path: &Path| disk.exists(path).map_err(RegistryError::directory(path));
     let mut report = VerifyReport::default();
     let (log_path, store_path) = (directory.join("log"), directory.join("store"));
-    let shelf = Shelf::look(&RealDisk, directory)?;
-    if !log_path.exists() && !store_path.exists() && shelf.is_empty() {
+    let shelf = Shelf::look(&**disk, directory)?;
+    if !exists(&log_path)? && !exists(&store_path)? && shelf.is_empty() {
         return Ok(empty(report));
     }
-    let _lock = DirectoryLock::take(directory)?;
-    let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
+    let _lock = DirectoryLock::take(&**disk, directory)?;
+    let store = if exists(&store_path)? { Some(engine.open(&store_path)) } else { None };
     let (store, store_fault) = match store {
         None => (None, None),
         Some(Ok(store)) => match store.meta() {
@@ -34,7 +40,7 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         },
         Some(Err(error)) => (None, Some(error)),
     };
-    let Some(log) = LogReader::open(Arc::new(RealDisk), &log_path)? else {
+    let Some(log) = LogReader::open(disk.clone(), &log_path)? else {
         if store.is_none() && store_fault.is_none() && shelf.is_empty() {
             // A new stream was begun, and got no further than its directories.
             return Ok(empty(report));
@@ -43,7 +49,12 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         return Ok(report);
     };
     let all = || -> Result<(), Stopped> {
-        let at_store = read_log(&log, directory, &shelf, store.as_ref().map(|(_, meta)| meta), &mut report)?;
+        let at_store = read_log(
+            &log,
+            &Place { disk: &**disk, directory, shelf: &shelf },
+            store.as_ref().map(|(_, meta)| meta),
+            &mut report,
+        )?;
         let checked = match (&store, store_fault) {
             (_, Some(error)) => Err(error.to_string()),
             (Some((store, meta)), None) => judge_store(store, meta, at_store.as_ref(), &mut report),
@@ -58,6 +69,13 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
     concluded(report, ended)
 }
 
+/// Where the verification reads.
+struct Place<'p> {
+    disk: &'p dyn Disk,
+    directory: &'p Path,
+    shelf: &'p Shelf,
+}
+
 fn empty(mut report: VerifyReport) -> VerifyReport {
     report.notes.push("empty: nothing was ever registered".to_owned());
     report
@@ -67,21 +85,20 @@ fn empty(mut report: VerifyReport) -> VerifyReport {
 /// snapshots; gives the state at the store's sequence.
 fn read_log(
     log: &LogReader,
-    directory: &Path,
-    shelf: &Shelf,
+    here: &Place<'_>,
     store: Option<&StoreMeta>,
     report: &mut VerifyReport,
 ) -> Result<Option<State>, Stopped> {
-    let by_log = |error| Stopped::by_log(directory, error);
+    let by_log = |error| Stopped::by_log(here.directory, error);
     report.segments = log.segment_paths().len();
-    let mut writer = beginning(log, directory, shelf)?;
+    let mut writer = beginning(log, here)?;
     let from = writer.position;
     for place in 0..log.segments_before(from.sequence) {
         log.check_sealed(place).map_err(by_log)?;
     }
     let applied = store.map_or(0, |meta| meta.position.sequence);
     let mut at_store = (applied == from.sequence).then(|| State::of(&writer));
-    let mut places = places(shelf, log);
+    let mut places = places(here.shelf, log);
     if let Some(place) = places.get_mut(&from.sequence) {
         *place = Some(from);
     }
@@ -113,12 +130,13 @@ fn read_log(
     if let Some(damage) = end.damage {
         return Err(by_log(damage));
     }
-    judge_snapshots(&RealDisk, shelf, log, &places)?;
+    judge_snapshots(here.disk, here.shelf, log, &places)?;
     Ok(at_store)
 }
 
 /// A writer that stands where replaying begins.
-fn beginning(log: &LogReader, directory: &Path, shelf: &Shelf) -> Result<Writer, Stopped> {
+fn beginning(log: &LogReader, here: &Place<'_>) -> Result<Writer, Stopped> {
+    let Place { disk, directory, shelf } = *here;
     let by_log = |error| Stopped::by_log(directory, error);
     if log.first_sequence() == 1 {
         return Ok(bare_writer(log.beginning().map_err(by_log)?)?);
@@ -136,7 +154,7 @@ fn beginning(log: &LogReader, directory: &Path, shelf: &Shelf) -> Result<Writer,
     };
     let at = oldest.continued_at(log).map_err(by_log)?;
     let mut writer = bare_writer(at)?;
-    let loaded = SnapshotReader::open(&oldest.path).map_err(RegistryError::from);
+    let loaded = SnapshotReader::open(disk, &oldest.path).map_err(RegistryError::from);
     match loaded.and_then(|reader| reader.load(&mut writer, None, at)) {
         Ok(()) => Ok(writer),
         Err(RegistryError::Snapshot(error)) => Err(Stopped::by_snapshot(&oldest.path, &error)),
