@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::cast_possible_truncation,
     missing_docs,
     reason = "a panic in a test is its report"

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::examining::examine;
 use super::{Shelf, ShelfStanding, Shelved, file_name, path};
 use crate::disk::Disk;
+use crate::limits::SNAPSHOTS_KEPT_MIN;
 use crate::log::{LogReader, Trimmed};
 use crate::registry::snapshot::{SnapshotError, SnapshotReader, SnapshotSummary};
 use crate::registry::troubles::Trouble;
@@ -14,8 +15,8 @@ use crate::registry::{Registry, RegistryError};
 /// The name of a snapshot before it was read back.
 pub(super) const NEXT: &str = "next.snap";
 
-/// The log reaches back to this many snapshots at least: the newest may turn out to be damaged when it is needed.
-const COVERING: usize = 2;
+/// The log reaches back to this many snapshots at least.
+const COVERING: usize = SNAPSHOTS_KEPT_MIN;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

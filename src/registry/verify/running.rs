@@ -108,7 +108,8 @@ impl Registry {
             None => Err("the store could not be opened again".to_owned()),
             Some(Err(error)) => Err(error.to_string()),
             Some(Ok(None)) => Err("the store says nothing of itself".to_owned()),
-            Some(Ok(Some(meta))) => store.map_or(Ok(()), |store| judge_store(store, &meta, Some(state), report)),
+            // A handle of its own: the one in the slot belongs to the store's thread.
+            Some(Ok(Some(meta))) => store.cloned().map_or(Ok(()), |store| judge_store(&store, &meta, Some(state), report)),
         };
         judged.map_err(|what| {
             detacher.detach(&StoreError::Engine(what.clone()));
