@@ -192,7 +192,9 @@ fn tampering_is_found_and_named_with_file_and_offset() {
         let plain = audited.ask("verify", &[]).ends(1).out;
         assert!(plain.contains(&format!("{}: damaged at offset {offset}: ", path.display())), "{plain}");
     }
-    println!("proof: tampering with the audit is found, with file and offset | segments removed, exchanged, changed and cut | tampering_is_found_and_named_with_file_and_offset | {tried}");
+    println!(
+        "proof: tampering with the audit is found, with file and offset | segments removed, exchanged, changed and cut | tampering_is_found_and_named_with_file_and_offset | {tried}"
+    );
 }
 
 #[test]

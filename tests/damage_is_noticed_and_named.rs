@@ -1,5 +1,12 @@
 //! Bytes that changed on the disk: said on standard error and in the status, mended where the truth is whole, named where it is not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, clippy::cast_possible_truncation)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation
+)]
 
 mod common;
 
@@ -86,7 +93,9 @@ fn a_flipped_byte_in_the_log_is_named_with_its_file_and_offset() {
     let said = place.run("serve", &["--listen", "127.0.0.1:0"]).ends(1);
     assert!(said.err.contains("00000000000000000001.seg") && said.err.contains("offset"), "{}", said.err);
     assert_eq!(std::fs::read(segment(&place)).unwrap(), damaged);
-    println!("proof: damage is noticed and named, and never answered from | a flipped byte of the log | a_flipped_byte_in_the_log_is_named_with_its_file_and_offset | {flipped}");
+    println!(
+        "proof: damage is noticed and named, and never answered from | a flipped byte of the log | a_flipped_byte_in_the_log_is_named_with_its_file_and_offset | {flipped}"
+    );
 }
 
 #[test]
@@ -157,7 +166,9 @@ fn a_flipped_byte_in_the_store_is_never_answered_from() {
         place.verified();
     }
     assert!(noticed > 0, "no spot was one that is read");
-    println!("proof: damage is noticed and named, and never answered from | a flipped byte of the store | a_flipped_byte_in_the_store_is_never_answered_from | {tried}");
+    println!(
+        "proof: damage is noticed and named, and never answered from | a flipped byte of the store | a_flipped_byte_in_the_store_is_never_answered_from | {tried}"
+    );
 }
 
 #[test]

@@ -62,8 +62,12 @@ fn hostile_clients_neither_fill_the_memory_nor_disturb_a_good_one() {
         answered += asked;
     }
     let test = "hostile_clients_neither_fill_the_memory_nor_disturb_a_good_one";
-    println!("proof: hostile clients neither fill the memory nor disturb a good one | kinds of attack, alone and together | {test} | {attacks}");
-    println!("proof: hostile clients neither fill the memory nor disturb a good one | questions of a good client meanwhile | {test} | {answered}");
+    println!(
+        "proof: hostile clients neither fill the memory nor disturb a good one | kinds of attack, alone and together | {test} | {attacks}"
+    );
+    println!(
+        "proof: hostile clients neither fill the memory nor disturb a good one | questions of a good client meanwhile | {test} | {answered}"
+    );
 }
 
 type Hostile = fn(SocketAddr, &AtomicBool);

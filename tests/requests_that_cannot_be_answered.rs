@@ -58,7 +58,9 @@ fn a_malformed_question_is_told_what_is_wrong_and_never_what_it_said() {
         assert!(!answer.body.contains("77"), "{}", answer.body);
         assert_eq!(answer.header("Content-Type"), Some("application/json"));
     }
-    println!("proof: an error says what is wrong and repeats nothing of the question | malformed questions | a_malformed_question_is_told_what_is_wrong_and_never_what_it_said | {tried}");
+    println!(
+        "proof: an error says what is wrong and repeats nothing of the question | malformed questions | a_malformed_question_is_told_what_is_wrong_and_never_what_it_said | {tried}"
+    );
 }
 
 #[test]

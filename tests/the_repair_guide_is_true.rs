@@ -117,7 +117,9 @@ impl Machine {
                 }
             }
         }
-        println!("proof: what the repair guide says to type can be typed and helps | {heading} | the_repair_guide_is_true | {count}");
+        println!(
+            "proof: what the repair guide says to type can be typed and helps | {heading} | the_repair_guide_is_true | {count}"
+        );
     }
 
     #[track_caller]

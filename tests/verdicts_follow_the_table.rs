@@ -197,7 +197,9 @@ fn a_person_is_answered_alike_by_member_certificate_and_card_in_every_form() {
     assert_eq!(notes(&unnamed["entitlements"][0]), ["institution_missing"]);
     let unnamed = asked(ask_member(&in_area)).is("eligible", &server);
     assert_eq!(notes(&unnamed["entitlements"][0]), ["institution_missing"]);
-    println!("proof: a verdict follows the table, by whatever key it is asked | none | a_person_is_answered_alike_by_member_certificate_and_card_in_every_form | {asked_alike}");
+    println!(
+        "proof: a verdict follows the table, by whatever key it is asked | none | a_person_is_answered_alike_by_member_certificate_and_card_in_every_form | {asked_alike}"
+    );
 }
 
 #[test]
@@ -287,7 +289,10 @@ fn without_consent_the_answer_is_the_same_whoever_is_asked_about() {
         let query = format!("consent={consent}");
         assert_eq!(server.batch(&query, "m\t06132013:1:1:00\t1980-02-31"), ["!\tbad_birth_date"]);
     }
-    println!("proof: without consent nothing is learned | questions without consent, about the known and the unknown | without_consent_the_answer_is_the_same_whoever_is_asked_about | {}", answers.len());
+    println!(
+        "proof: without consent nothing is learned | questions without consent, about the known and the unknown | without_consent_the_answer_is_the_same_whoever_is_asked_about | {}",
+        answers.len()
+    );
 }
 
 #[test]

@@ -131,7 +131,9 @@ fn the_log_reaches_back_to_the_newest_snapshot_but_one() {
     let patient = Keeping { snapshots: 3, log_retention_ms: day_ms };
     assert_eq!(registry.keep_snapshots(&patient, NOW + 1).unwrap().trimmed.segments, 0);
     assert!(registry.keep_snapshots(&patient, NOW + day_ms + 1).unwrap().trimmed.segments > 0);
-    println!("proof: the log lets go of what two sound snapshots cover, and of nothing else | none | the_log_reaches_back_to_the_newest_snapshot_but_one | 1");
+    println!(
+        "proof: the log lets go of what two sound snapshots cover, and of nothing else | none | the_log_reaches_back_to_the_newest_snapshot_but_one | 1"
+    );
 }
 
 #[test]
@@ -168,7 +170,9 @@ fn a_store_that_is_gone_is_rebuilt_from_the_newest_snapshot_and_the_log_behind_i
     assert_eq!(registry.verify_running().unwrap().fault, None);
     registry.close(NOW).unwrap();
     assert_eq!(home.verify().fault, None);
-    println!("proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a lost store behind a trimmed log | a_store_that_is_gone_is_rebuilt_from_the_newest_snapshot_and_the_log_behind_it | 1");
+    println!(
+        "proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a lost store behind a trimmed log | a_store_that_is_gone_is_rebuilt_from_the_newest_snapshot_and_the_log_behind_it | 1"
+    );
 }
 
 #[test]
@@ -198,7 +202,9 @@ fn a_damaged_newest_snapshot_leaves_the_one_before_and_two_damaged_ones_leave_a_
     }
     assert_eq!(one_damaged.log_bytes(), log);
     assert_eq!(shelved(&one_damaged), snapshots);
-    println!("proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | one and two damaged snapshots | a_damaged_newest_snapshot_leaves_the_one_before_and_two_damaged_ones_leave_a_refusal | 3");
+    println!(
+        "proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | one and two damaged snapshots | a_damaged_newest_snapshot_leaves_the_one_before_and_two_damaged_ones_leave_a_refusal | 3"
+    );
 }
 
 #[test]
@@ -209,7 +215,9 @@ fn a_snapshot_of_another_history_is_passed_over() {
     fs::copy(shelved(&other).pop().unwrap(), &mine).unwrap();
     fs::remove_dir_all(home.store()).unwrap();
     everybody_is_there(&home.open(), checksum);
-    println!("proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a snapshot of another history | a_snapshot_of_another_history_is_passed_over | 1");
+    println!(
+        "proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a snapshot of another history | a_snapshot_of_another_history_is_passed_over | 1"
+    );
 }
 
 #[test]
@@ -231,7 +239,9 @@ fn a_damaged_snapshot_is_moved_aside_in_the_next_round_and_covers_nothing() {
     assert!(third.trimmed.segments > 0 && third.trimmed.first_sequence <= second.taken.unwrap().sequence + 1);
     registry.close(NOW).unwrap();
     assert_eq!(home.verify().fault, None);
-    println!("proof: the log lets go of what two sound snapshots cover, and of nothing else | a damaged snapshot | a_damaged_snapshot_is_moved_aside_in_the_next_round_and_covers_nothing | 1");
+    println!(
+        "proof: the log lets go of what two sound snapshots cover, and of nothing else | a damaged snapshot | a_damaged_snapshot_is_moved_aside_in_the_next_round_and_covers_nothing | 1"
+    );
 }
 
 #[test]
@@ -244,7 +254,9 @@ fn nothing_is_taken_or_removed_while_there_is_a_trouble_that_stops_writing() {
     let snapshots = shelved(&home);
     assert!(matches!(registry.keep_snapshots(&AT_ONCE, NOW + 1), Err(RegistryError::NotWritable { trouble: "log_corrupt", .. })));
     assert_eq!((home.segments(), shelved(&home)), (segments, snapshots));
-    println!("proof: the log lets go of what two sound snapshots cover, and of nothing else | a corrupt log | nothing_is_taken_or_removed_while_there_is_a_trouble_that_stops_writing | 1");
+    println!(
+        "proof: the log lets go of what two sound snapshots cover, and of nothing else | a corrupt log | nothing_is_taken_or_removed_while_there_is_a_trouble_that_stops_writing | 1"
+    );
 }
 
 #[test]
@@ -316,7 +328,9 @@ fn a_log_that_ends_before_a_snapshot_was_lost_and_no_sequence_is_given_twice() {
     }
     assert_eq!(earlier.log_bytes(), log);
     assert!(earlier.names(".").iter().all(|name| !name.starts_with("store.bad")), "{:?}", earlier.names("."));
-    println!("proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a log older than a snapshot | a_log_that_ends_before_a_snapshot_was_lost_and_no_sequence_is_given_twice | 3");
+    println!(
+        "proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a log older than a snapshot | a_log_that_ends_before_a_snapshot_was_lost_and_no_sequence_is_given_twice | 3"
+    );
 }
 
 #[test]
@@ -361,7 +375,9 @@ fn a_snapshot_can_be_taken_where_the_log_was_lost_and_restored_elsewhere() {
     assert_eq!((other.state_checksum(), troubles(&other)), (checksum, vec![]));
     register_some(&other, 5..6);
     assert_eq!(counts(&withdraw(&other, [person(4)])).already_withdrawn, 1);
-    println!("proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a lost log | a_snapshot_can_be_taken_where_the_log_was_lost_and_restored_elsewhere | 1");
+    println!(
+        "proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | a lost log | a_snapshot_can_be_taken_where_the_log_was_lost_and_restored_elsewhere | 1"
+    );
 }
 
 #[test]
@@ -378,7 +394,9 @@ fn a_start_that_is_refused_again_and_again_leaves_no_more_behind_each_time() {
         let names = home.names(".");
         assert!(names.iter().all(|name| !name.starts_with("store")), "{names:?}");
     }
-    println!("proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | starts without a verified state | a_start_that_is_refused_again_and_again_leaves_no_more_behind_each_time | 3");
+    println!(
+        "proof: what is gone is rebuilt from a sound snapshot and the log behind it, or refused | starts without a verified state | a_start_that_is_refused_again_and_again_leaves_no_more_behind_each_time | 3"
+    );
 }
 
 #[test]

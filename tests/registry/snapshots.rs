@@ -164,7 +164,9 @@ fn a_snapshot_with_any_byte_flipped_or_cut_is_refused_and_nothing_is_begun() {
     let target = Home::new();
     assert!(once_free(|| restore(&real_disk(), target.path(), &damaged, NOW)).is_err());
     assert_eq!(target.names("."), ["LOCK"]);
-    println!("proof: damage is noticed and named, and never answered from | a flipped or missing byte of a snapshot | a_snapshot_with_any_byte_flipped_or_cut_is_refused_and_nothing_is_begun | {tried}");
+    println!(
+        "proof: damage is noticed and named, and never answered from | a flipped or missing byte of a snapshot | a_snapshot_with_any_byte_flipped_or_cut_is_refused_and_nothing_is_begun | {tried}"
+    );
 }
 
 #[test]

@@ -170,7 +170,9 @@ fn a_store_with_any_byte_flipped_is_either_rebuilt_or_not_affected() {
         }
     }
     assert!(rebuilt > 0 && detached > 0, "{rebuilt} {detached}");
-    println!("proof: damage is noticed and named, and never answered from | a flipped byte of the store | a_store_with_any_byte_flipped_is_either_rebuilt_or_not_affected | {flipped}");
+    println!(
+        "proof: damage is noticed and named, and never answered from | a flipped byte of the store | a_store_with_any_byte_flipped_is_either_rebuilt_or_not_affected | {flipped}"
+    );
 }
 
 #[test]

@@ -87,7 +87,9 @@ fn a_flipped_byte_anywhere_in_the_log_is_named() {
     flip(&bare.segments()[0], mark + 3);
     let report = bare.verify();
     assert!(report.fault.is_none() && report.notes.iter().any(|note| note.contains("torn tail")), "{report:?}");
-    println!("proof: damage is noticed and named, and never answered from | a flipped byte of the log | a_flipped_byte_anywhere_in_the_log_is_named | {flipped}");
+    println!(
+        "proof: damage is noticed and named, and never answered from | a flipped byte of the log | a_flipped_byte_anywhere_in_the_log_is_named | {flipped}"
+    );
 }
 
 #[test]

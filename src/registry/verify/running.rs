@@ -34,7 +34,10 @@ impl Registry {
                 self.troubles().raise(Trouble::LogCorrupt, error.to_string());
                 Err(error.into())
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(%error, "the log could not be checked");
+                Err(error.into())
+            }
         }
     }
 
