@@ -259,6 +259,7 @@ fn a_store_that_was_detached() {
         std::fs::write(&path, vec![0x5a; usize::try_from(length(&path)).unwrap()]).unwrap();
     }
     machine.place.run("verify", &[]).ends(1);
+    eventually("the status says so", || !machine.troubles().is_empty());
     machine.has_only("store_detached");
     is_quoted("`store_detached`", "the store is detached; look-ups and the log go on");
     let log = machine.server().process.err.all().join("\n");
