@@ -8,8 +8,9 @@ use super::writer::{LogWriter, POISONED, leave_poisoned};
 use crate::disk::OpenMode;
 
 impl LogReader {
-    /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment, or rewrites
-    /// it if a sync had failed. Comes before reading, so that nothing is handed on that a power failure could still take back.
+    /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment and the names in the
+    /// directory, or rewrites the segment if a sync had failed. A process that was killed may have given the segment its name and no
+    /// more. Comes before reading, so that nothing is handed on that a power failure could still take back.
     pub fn make_durable(&self) -> Result<(), LogError> {
         for name in self.disk.list(&self.directory).map_err(LogError::disk(&self.directory))? {
             if name.ends_with(".tmp") {
@@ -19,15 +20,17 @@ impl LogReader {
         }
         let Some(last) = self.segment_paths().last() else { return Ok(()) };
         let marker = self.directory.join(POISONED);
-        if self.disk.open(&marker, OpenMode::Read).is_ok() {
+        if self.disk.exists(&marker).map_err(LogError::disk(&marker))? {
             self.rewrite(last)?;
             return self.disk.remove(&marker).map_err(LogError::disk(&marker));
         }
         let mut file = self.disk.open(last, OpenMode::Append).map_err(LogError::disk(last))?;
-        file.sync().map_err(|source| {
-            leave_poisoned(&*self.disk, &self.directory);
-            LogError::Disk { path: last.to_owned(), source }
-        })
+        let synced = file.sync().map_err(LogError::disk(last));
+        let synced = synced.and_then(|()| {
+            let directory = &self.directory;
+            self.disk.sync_directory(directory).map_err(LogError::disk(directory))
+        });
+        synced.inspect_err(|_| leave_poisoned(&*self.disk, &self.directory))
     }
 
     /// Makes the log ready for writing behind what was read; a torn tail is cut, and its bytes kept aside.

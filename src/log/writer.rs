@@ -1,5 +1,6 @@
 //! Appending: one writer, which acknowledges nothing that it has not synced.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,10 +30,7 @@ impl LogWriter {
     /// Begins a log in an empty directory.
     pub fn begin(disk: Arc<dyn Disk>, directory: &Path, at: Position, time_unix_ms: u64) -> Result<LogWriter, LogError> {
         disk.create_directory(directory).map_err(LogError::disk(directory))?;
-        if let Some(above) = directory.parent() {
-            // A durable segment in a directory that is not itself durable would be lost with it.
-            disk.sync_directory(above).map_err(LogError::disk(above))?;
-        }
+        sync_above(&*disk, directory)?;
         let (file, path) = begin_segment(&*disk, directory, at, time_unix_ms)?;
         Ok(LogWriter {
             disk,
@@ -148,7 +146,7 @@ impl LogWriter {
             Err(error) => {
                 // A segment that got its name begins with the next frame: no frame may come to lie in the one before any more.
                 let begun = self.directory.join(segment::file_name(self.position.sequence + 1));
-                if self.disk.open(&begun, OpenMode::Read).is_ok() {
+                if self.disk.exists(&begun).unwrap_or(true) {
                     self.poison();
                 }
                 Err(error)
@@ -179,6 +177,19 @@ pub(super) fn leave_poisoned(disk: &dyn Disk, directory: &Path) {
     if let Err(error) = written {
         tracing::error!(%error, "the log is poisoned, and the marker for the next start could not be written");
     }
+}
+
+/// Makes a directory's name durable, and the names of those it lies in: any of them may have been made a moment ago, and a durable
+/// segment would be lost with it. What may not be opened was made by somebody else.
+fn sync_above(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+    for above in directory.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_directory(above) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
+            synced => synced.map_err(LogError::disk(above))?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes a new segment's header aside, syncs it, and only then gives it its name: a segment that exists has a whole header.

@@ -1,0 +1,84 @@
+//! A crash after every single change of the disk, and every kind of aftermath.
+
+use shikaku::disk::simulated::{Aftermath, Faults};
+
+use crate::deeds::Deed;
+use crate::life::{Backups, Life};
+use crate::machine::{Machine, NOW};
+use crate::model::Model;
+
+/// How often a torn aftermath is drawn for each crash.
+const TORN: u64 = 4;
+
+/// What is done, from which state on.
+pub(crate) struct Scenario {
+    pub(crate) machine: Machine,
+    pub(crate) model: Model,
+    pub(crate) backups: Backups,
+    pub(crate) deeds: Vec<Deed>,
+}
+
+impl Scenario {
+    /// What follows on what a life has come to, in order.
+    pub(crate) fn after(life: Life, deeds: Vec<Deed>) -> Scenario {
+        let Life { machine, registry, model, backups, .. } = life;
+        registry.unwrap().close(NOW).unwrap();
+        Scenario { machine: machine.after_power_failure(Aftermath::Lost), model, backups, deeds }
+    }
+
+    /// Starts, does everything, and closes, with the power failing after so many changes; gives how many there were.
+    fn live(&self, power_fails_after: Option<u64>) -> (Life, u64) {
+        let machine = self.machine.fork(power_fails_after.unwrap_or(0));
+        machine.disk.set_faults(Faults { power_fails_after, ..Faults::default() });
+        let mut life = Life::of(machine, self.model.clone(), self.backups.clone());
+        match life.start() {
+            Ok(()) => {
+                if life.take_all(&self.deeds) {
+                    let closed = life.registry().finish(NOW);
+                    assert!(closed.is_ok() || life.machine.disk.is_off(), "{closed:?}");
+                }
+            }
+            Err(error) => assert!(life.machine.disk.is_off(), "{error}\n{}", life.told()),
+        }
+        let changes = life.machine.disk.changes();
+        life.registry = None;
+        (life, changes)
+    }
+
+    /// Tries it with a crash after every change; returns how many recoveries were judged.
+    pub(crate) fn crash_everywhere(&self) -> u64 {
+        let (whole, changes) = self.live(None);
+        assert!(!whole.machine.disk.is_off() && whole.possible.is_empty());
+        let mut judged = 0;
+        for change in 1..=changes {
+            let (life, _) = self.live(Some(change));
+            let torn = (0..TORN).map(|seed| (Some(Aftermath::Torn), seed));
+            let aftermaths = [(Some(Aftermath::Lost), 0), (Some(Aftermath::Kept), 0), (None, 0)];
+            for (aftermath, seed) in aftermaths.into_iter().chain(torn) {
+                recover(&life, aftermath, change * 1_000 + seed);
+                judged += 1;
+            }
+        }
+        judged
+    }
+}
+
+/// What is left of a life after a power failure, or after its process was killed, must be recovered.
+fn recover(life: &Life, aftermath: Option<Aftermath>, seed: u64) {
+    let crashed = life.machine.fork(seed);
+    let machine = match aftermath {
+        Some(aftermath) => crashed.after_power_failure(aftermath),
+        None => crashed.after_kill(),
+    };
+    let mut next = Life::of(machine, life.model.clone(), life.backups.clone());
+    next.possible.clone_from(&life.possible);
+    let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        next.start_and_judge();
+        next.judge_backup();
+        next.goes_on();
+    }));
+    if let Err(panic) = judged {
+        eprintln!("crash {} and {aftermath:?}, seed {seed}, after:\n{}", seed / 1_000, life.told());
+        std::panic::resume_unwind(panic);
+    }
+}
