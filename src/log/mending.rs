@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::LogError;
 use super::reader::{LogReader, ReplayEnd, TornTail};
 use super::writer::{LogWriter, POISONED, leave_poisoned};
+use super::{Fault, LogError};
 use crate::disk::OpenMode;
+use crate::sabotage::{Sabotage, sabotaged};
 
 impl LogReader {
     /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment and the names in the
@@ -18,7 +19,9 @@ impl LogReader {
                 self.disk.remove(&path).map_err(LogError::disk(&path))?;
             }
         }
-        let Some(last) = self.segment_paths().last() else { return Ok(()) };
+        let Some(last) = self.segment_paths().last().filter(|_| !sabotaged(Sabotage::BelieveWhatNobodySynced)) else {
+            return Ok(());
+        };
         let marker = self.directory.join(POISONED);
         if self.disk.exists(&marker).map_err(LogError::disk(&marker))? {
             self.rewrite(last)?;
@@ -64,6 +67,12 @@ impl LogReader {
             let step = usize::try_from((length - offset).min(1 << 20)).unwrap_or(1 << 20);
             let mut bytes = vec![0; step];
             old.read_exact_at(&mut bytes, offset).map_err(LogError::disk(path))?;
+            // What a failing disk reads wrongly once must not become what the log says for ever.
+            let mut again = vec![0; step];
+            old.read_exact_at(&mut again, offset).map_err(LogError::disk(path))?;
+            if again != bytes {
+                return Err(LogError::Corrupt { path: path.to_owned(), offset, what: Fault::Unsteady });
+            }
             new.append(&bytes).map_err(LogError::disk(&aside))?;
             offset += step as u64;
         }

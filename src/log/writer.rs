@@ -9,6 +9,7 @@ use super::position::Position;
 use super::segment::{self, SEGMENT_HEAD, SegmentHeader};
 use super::{LogError, ReplayEnd, SEGMENT_BYTES_MAX};
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The writer of a log.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ impl LogWriter {
             return Err(LogError::Poisoned);
         }
         if self.durable_through < self.position.sequence {
-            if let Err(source) = self.file.sync() {
+            if let Err(source) = self.sync_file() {
                 self.poison();
                 return Err(LogError::Disk { path: self.path.clone(), source });
             }
@@ -134,6 +135,16 @@ impl LogWriter {
         self.poisoned
     }
 
+    fn sync_file(&mut self) -> std::io::Result<()> {
+        if sabotaged(Sabotage::SkipTheLogsSync) {
+            return Ok(());
+        }
+        match self.file.sync() {
+            Err(_) if sabotaged(Sabotage::AcknowledgeAFailedSync) => Ok(()),
+            synced => synced,
+        }
+    }
+
     fn roll(&mut self, time_unix_ms: u64) -> Result<(), LogError> {
         self.sync()?;
         match begin_segment(&*self.disk, &self.directory, self.position, time_unix_ms) {
@@ -157,12 +168,15 @@ impl LogWriter {
     /// A write that failed may have left a part of the frame behind. It is cut off, so that the next frame does not come to lie
     /// behind it; where even that fails, nothing more is written.
     fn recover_from_short_write(&mut self) {
-        if self.file.cut(self.length).is_err() {
+        if !sabotaged(Sabotage::LeaveHalfAFrame) && self.file.cut(self.length).is_err() {
             self.poison();
         }
     }
 
     fn poison(&mut self) {
+        if sabotaged(Sabotage::GoOnAfterAFailedSync) {
+            return;
+        }
         self.poisoned = true;
         leave_poisoned(&*self.disk, &self.directory);
     }
@@ -183,6 +197,9 @@ pub(super) fn leave_poisoned(disk: &dyn Disk, directory: &Path) {
 /// segment would be lost with it. What may not be opened was made by somebody else.
 fn sync_above(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
     for above in directory.ancestors().skip(1) {
+        if sabotaged(Sabotage::SkipTheDirectoriesAbove) {
+            break;
+        }
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
         match disk.sync_directory(above) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
@@ -208,6 +225,8 @@ fn begin_segment(
     file.append(&header.encode()).map_err(LogError::disk(&aside))?;
     file.sync().map_err(LogError::disk(&aside))?;
     disk.rename(&aside, &path).map_err(LogError::disk(&path))?;
-    disk.sync_directory(directory).map_err(LogError::disk(directory))?;
+    if !sabotaged(Sabotage::SkipTheSegmentsDirectory) {
+        disk.sync_directory(directory).map_err(LogError::disk(directory))?;
+    }
     Ok((file, path))
 }

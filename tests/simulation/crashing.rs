@@ -26,11 +26,23 @@ impl Scenario {
         Scenario { machine: machine.after_power_failure(Aftermath::Lost), model, backups, deeds }
     }
 
+    /// A life that stands before it.
+    pub(crate) fn begun(&self, seed: u64) -> Life {
+        Life::of(self.machine.fork(seed), self.model.clone(), self.backups.clone())
+    }
+
+    /// How many operations it takes from the start to the last deed, when all goes well.
+    pub(crate) fn operations(&self) -> u64 {
+        let mut life = self.begun(0);
+        life.start().unwrap();
+        assert!(life.take_all(&self.deeds));
+        life.machine.disk.operations()
+    }
+
     /// Starts, does everything, and closes, with the power failing after so many changes; gives how many there were.
     fn live(&self, power_fails_after: Option<u64>) -> (Life, u64) {
-        let machine = self.machine.fork(power_fails_after.unwrap_or(0));
-        machine.disk.set_faults(Faults { power_fails_after, ..Faults::default() });
-        let mut life = Life::of(machine, self.model.clone(), self.backups.clone());
+        let mut life = self.begun(power_fails_after.unwrap_or(0));
+        life.machine.disk.set_faults(Faults { power_fails_after, ..Faults::default() });
         match life.start() {
             Ok(()) => {
                 if life.take_all(&self.deeds) {

@@ -51,14 +51,18 @@ impl Life {
         let registry = self.registry.as_ref().unwrap();
         let mut after = self.model.clone();
         deed.imagine(&mut after);
+        let before = registry.sequence();
         let done = deed.done(registry, &mut self.model);
         match (&done, deed) {
             (Ok(()), Deed::Snapshot) => {
                 self.backups = Backups { acknowledged: Some(after), possible: Vec::new() };
             }
             (Err(_), Deed::Snapshot) => self.backups.possible.push(after),
-            (Ok(()), _) if after != self.model || !matches!(deed, Deed::Mark) => self.possible.clear(),
+            // Its frame stands where the refused one would.
+            (Ok(()), _) if registry.sequence() > before => self.possible.clear(),
             (Ok(()), _) => {}
+            // Refused before anything was written.
+            (Err(RegistryError::NotWritable { .. } | RegistryError::StoreDetached), _) => {}
             (Err(_), _) => self.possible.push(after),
         }
         let differs = difference(self.registry(), &self.model);

@@ -75,16 +75,6 @@ impl Machine {
     pub(crate) fn verify(&self) -> VerifyReport {
         verify_on(&self.door(), &self.engine(), &self.directory).unwrap()
     }
-
-    pub(crate) fn log(&self) -> PathBuf {
-        self.directory.join("log")
-    }
-
-    /// The log's segments, oldest first.
-    pub(crate) fn segments(&self) -> Vec<PathBuf> {
-        let names = self.disk.list(&self.log()).unwrap_or_default();
-        names.iter().filter(|name| name.ends_with(".seg")).map(|name| self.log().join(name)).collect()
-    }
 }
 
 /// How a registry differs from a model; `None` when it answers exactly as the model does.
@@ -112,7 +102,7 @@ pub(crate) fn difference(registry: &Registry, model: &Model) -> Option<String> {
     if horizon != model.horizon {
         return Some(format!("the horizon is {horizon} and should be {}", model.horizon));
     }
-    let payers = model.payers.clone().unwrap_or_else(|| built_in(MasterKind::Payers).to_string());
+    let payers = model.payers.clone().unwrap_or_else(|| built_in(MasterKind::Payers));
     if registry.master_text(MasterKind::Payers) != Some(payers) {
         return Some("the payer master is another".to_owned());
     }
@@ -156,9 +146,21 @@ fn card(person: u8) -> Inquiry {
     inquiry
 }
 
+/// Whether a certificate of this number is known.
+pub(crate) fn knows(registry: &Registry, recipient_number: &str) -> bool {
+    let reader = registry.reader();
+    let guard = crossbeam_epoch::pin();
+    let view = reader.view();
+    let answer = reader.answer(&guard, &view, &by_recipient(recipient_number), None, NOW / 1000);
+    !answer.entitlements.is_empty()
+}
+
 fn by_certificate(certificate: u8) -> Inquiry {
+    by_recipient(&rows::recipient_of(certificate))
+}
+
+fn by_recipient(number: &str) -> Inquiry {
     let mut inquiry = Inquiry::blank();
-    let number = rows::recipient_of(certificate);
     inquiry.ask_certificate(&rows::payer(), number.as_bytes(), None, rows::today()).unwrap();
     inquiry
 }

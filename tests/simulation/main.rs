@@ -15,6 +15,7 @@
     reason = "a panic in a test is its report"
 )]
 
+mod batches;
 mod crashing;
 mod deeds;
 mod faults;
@@ -25,6 +26,5 @@ mod proof;
 mod restoring;
 mod rows;
 mod snapshots;
-mod starting;
 mod walking;
 mod writing;
