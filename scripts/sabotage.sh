@@ -29,6 +29,7 @@ BelieveTheStore|registry|starting
 BelieveTheSnapshot|registry|snapshots
 NameAnUnsyncedSnapshot|simulation|snapshots::a_snapshot_may_be_cut_off
 SkipReadingTheCopy|simulation|restoring::a_restore_that_reads_wrongly
+TrimTooFar|simulation|trimming
 SkipTheAuditsSync|lib|audit::tests::crashing
 SkipTheAuditsChain|lib|audit::tests::tampering
 '

@@ -48,6 +48,8 @@ pub(crate) enum Sabotage {
     NameAnUnsyncedSnapshot,
     /// A restored copy is not read back.
     SkipReadingTheCopy,
+    /// Segments are trimmed that no snapshot covers.
+    TrimTooFar,
     /// A look-up counts as kept in the audit without a sync.
     SkipTheAuditsSync,
     /// Blocks of the audit need not continue the chain.

@@ -8,6 +8,7 @@ pub mod recovery;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod trimming;
 mod writer;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, PAYLOAD_BYTES_MAX};
 pub use position::{Chain, Position, StreamId};
 pub use reader::{LogReader, ReplayEnd, TornTail};
 pub use segment::SegmentHeader;
+pub use trimming::Trimmed;
 pub use writer::LogWriter;
 
 /// A segment is sealed when the next frame would make it larger than this.

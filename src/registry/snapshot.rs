@@ -26,9 +26,9 @@ use crate::store::{HISTORY_KEY_BYTES, Store, StoreBatch, StoreMeta, history_hash
 const MAGIC: &[u8; 8] = b"SHIKSNAP";
 const VERSION: u32 = 1;
 const META: u8 = 1;
-const LEDGER: u8 = 2;
-const DOSSIER: u8 = 3;
-const HISTORY: u8 = 4;
+pub(super) const LEDGER: u8 = 2;
+pub(super) const DOSSIER: u8 = 3;
+pub(super) const HISTORY: u8 = 4;
 const END: u8 = 5;
 /// No record is larger: a dossier of 64 of the largest rows.
 const RECORD_BYTES_MAX: u32 = 1 << 20;
@@ -265,7 +265,12 @@ impl SnapshotReader {
     }
 
     /// Reads the whole and checks its hash.
-    pub fn check(mut self) -> Result<SnapshotSummary, SnapshotError> {
+    pub fn check(self) -> Result<SnapshotSummary, SnapshotError> {
+        self.check_each(|_, _| {})
+    }
+
+    /// The same, and shows every record behind the first; nothing of them is to be believed before this returns.
+    pub(super) fn check_each(mut self, mut show: impl FnMut(u8, &[u8])) -> Result<SnapshotSummary, SnapshotError> {
         let mut summary = SnapshotSummary {
             sequence: self.header.position.sequence,
             recipients: 0,
@@ -273,7 +278,8 @@ impl SnapshotReader {
             history: 0,
             bytes: 0,
         };
-        self.each(|kind, _| {
+        self.each(|kind, bytes| {
+            show(kind, bytes);
             match kind {
                 DOSSIER => summary.recipients += 1,
                 HISTORY => summary.history += 1,
@@ -286,7 +292,7 @@ impl SnapshotReader {
     }
 
     /// Loads everything into an empty writer, which then stands at `beginning`, the place where the log of the restored stream
-    /// begins, and into an empty store, which says nothing of itself yet.
+    /// begins, or the place where the snapshot was taken; and into an empty store, which says nothing of itself yet.
     pub(super) fn load(mut self, writer: &mut Writer, store: Option<&Store>, beginning: Position) -> Result<(), RegistryError> {
         let meta = self.header.clone();
         let damaged = |what| SnapshotError::Damaged { path: self.path.clone(), what };
@@ -349,10 +355,11 @@ impl SnapshotReader {
             return Err(does_not_add_up.into());
         }
         let parent = Some((meta.position.stream, meta.position.sequence));
-        let is_its_log = beginning.sequence == meta.position.sequence
+        let begins_its_log = beginning.sequence == meta.position.sequence
             && beginning.state_checksum == meta.position.state_checksum
             && beginning.chain == Chain::beginning(beginning.stream, parent);
-        if !is_its_log {
+        // One of the log's own stream proves itself when the log is read behind it: the chains must agree there.
+        if !begins_its_log && beginning != meta.position {
             return Err(another_log.into());
         }
         Ok(store.map_or(Ok(()), |store| store.apply_unplaced(batch))?)

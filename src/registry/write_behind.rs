@@ -27,7 +27,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(2);
 const RENEW_BYTES: usize = 256 << 20;
 
 /// Where the thread and those who ask about history find the store.
-type Slot = Arc<Mutex<Option<Store>>>;
+pub(super) type StoreSlot = Arc<Mutex<Option<Store>>>;
 
 /// A row that becomes history, with its bytes.
 pub(super) struct OwnedPast {
@@ -87,7 +87,7 @@ struct Shared {
 /// The door to the thread.
 pub(super) struct WriteBehind {
     shared: Arc<Shared>,
-    store: Slot,
+    store: StoreSlot,
     detacher: Detacher,
     thread: Option<JoinHandle<()>>,
     /// Where there is no thread: after how many frames the store is flushed.
@@ -108,7 +108,7 @@ impl WriteBehind {
         let in_step = store.engine().in_step();
         let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
-        let store: Slot = Arc::new(Mutex::new(Some(store)));
+        let store: StoreSlot = Arc::new(Mutex::new(Some(store)));
         let detacher = Detacher { shared: shared.clone(), troubles, marker };
         if in_step.is_some() {
             if let Err(error) = judge(unjudged.as_ref(), &store) {
@@ -176,6 +176,16 @@ impl WriteBehind {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where the thread finds the store: it writes nothing while somebody holds this.
+    pub(super) fn slot(&self) -> StoreSlot {
+        self.store.clone()
+    }
+
+    /// A handle that gives the store up, for who found it damaged without holding the writer.
+    pub(super) fn detacher(&self) -> Detacher {
+        self.detacher.clone()
+    }
+
     /// Applies what is waiting, makes it durable, and ends the thread.
     pub(super) fn close(&mut self) {
         let was_closed = std::mem::replace(&mut lock(&self.shared.queue).closed, true);
@@ -211,7 +221,7 @@ impl WriteBehind {
 
 /// Gives a store up.
 #[derive(Clone)]
-struct Detacher {
+pub(super) struct Detacher {
     shared: Arc<Shared>,
     troubles: Arc<Troubles>,
     marker: Marker,
@@ -232,7 +242,7 @@ impl Marker {
 }
 
 impl Detacher {
-    fn detach(&self, error: &StoreError) {
+    pub(super) fn detach(&self, error: &StoreError) {
         tracing::error!(%error, "the store is detached; look-ups and the log go on");
         self.troubles.raise(Trouble::StoreDetached, error.to_string());
         if let Err(error) = self.marker.leave(error) {
@@ -254,7 +264,7 @@ impl Drop for WriteBehind {
 }
 
 /// Reads an unjudged store whole. Look-ups go on meanwhile, and so does registering until the queue is full.
-fn judge(unjudged: Option<&Unjudged>, slot: &Slot) -> Result<(), StoreError> {
+fn judge(unjudged: Option<&Unjudged>, slot: &StoreSlot) -> Result<(), StoreError> {
     let Some(Unjudged { dossiers, rows }) = unjudged else { return Ok(()) };
     let store = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let began = Instant::now();
@@ -265,7 +275,7 @@ fn judge(unjudged: Option<&Unjudged>, slot: &Slot) -> Result<(), StoreError> {
     judged
 }
 
-fn write_all(shared: &Shared, slot: &Slot) -> Result<(), StoreError> {
+fn write_all(shared: &Shared, slot: &StoreSlot) -> Result<(), StoreError> {
     let mut last_flush = Instant::now();
     let mut unflushed = false;
     let mut bytes_since_open = 0;

@@ -16,6 +16,8 @@ pub(crate) struct Scenario {
     pub(crate) model: Model,
     pub(crate) backups: Backups,
     pub(crate) deeds: Vec<Deed>,
+    /// Whether the store is lost with every crash, and all must come from the log and what it goes on from.
+    pub(crate) loses_the_store: bool,
 }
 
 impl Scenario {
@@ -23,7 +25,7 @@ impl Scenario {
     pub(crate) fn after(life: Life, deeds: Vec<Deed>) -> Scenario {
         let Life { machine, registry, model, backups, .. } = life;
         registry.unwrap().close(NOW).unwrap();
-        Scenario { machine: machine.after_power_failure(Aftermath::Lost), model, backups, deeds }
+        Scenario { machine: machine.after_power_failure(Aftermath::Lost), model, backups, deeds, loses_the_store: false }
     }
 
     /// A life that stands before it.
@@ -67,30 +69,33 @@ impl Scenario {
             let torn = (0..TORN).map(|seed| (Some(Aftermath::Torn), seed));
             let aftermaths = [(Some(Aftermath::Lost), 0), (Some(Aftermath::Kept), 0), (None, 0)];
             for (aftermath, seed) in aftermaths.into_iter().chain(torn) {
-                recover(&life, aftermath, change * 1_000 + seed);
+                self.recover(&life, aftermath, change * 1_000 + seed);
                 judged += 1;
             }
         }
         judged
     }
-}
 
-/// What is left of a life after a power failure, or after its process was killed, must be recovered.
-fn recover(life: &Life, aftermath: Option<Aftermath>, seed: u64) {
-    let crashed = life.machine.fork(seed);
-    let machine = match aftermath {
-        Some(aftermath) => crashed.after_power_failure(aftermath),
-        None => crashed.after_kill(),
-    };
-    let mut next = Life::of(machine, life.model.clone(), life.backups.clone());
-    next.possible.clone_from(&life.possible);
-    let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        next.start_and_judge();
-        next.judge_backup();
-        next.goes_on();
-    }));
-    if let Err(panic) = judged {
-        eprintln!("crash {} and {aftermath:?}, seed {seed}, after:\n{}", seed / 1_000, life.told());
-        std::panic::resume_unwind(panic);
+    /// What is left of a life after a power failure, or after its process was killed, must be recovered.
+    fn recover(&self, life: &Life, aftermath: Option<Aftermath>, seed: u64) {
+        let crashed = life.machine.fork(seed);
+        let machine = match aftermath {
+            Some(aftermath) => crashed.after_power_failure(aftermath),
+            None => crashed.after_kill(),
+        };
+        let mut next = Life::of(machine, life.model.clone(), life.backups.clone());
+        next.possible.clone_from(&life.possible);
+        if self.loses_the_store {
+            next.machine.disk.lose(&next.machine.directory.join("store").join("model"));
+        }
+        let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            next.start_and_judge();
+            next.judge_backup();
+            next.goes_on();
+        }));
+        if let Err(panic) = judged {
+            eprintln!("crash {} and {aftermath:?}, seed {seed}, after:\n{}", seed / 1_000, life.told());
+            std::panic::resume_unwind(panic);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use shikaku::domain::masters::MasterKind;
 use shikaku::domain::registration::Operation;
 use shikaku::record::payload::{FeedPhase, FeedRecord};
+use shikaku::registry::shelf::Keeping;
 use shikaku::registry::{Registry, RegistryError};
 
 use crate::machine::{NOW, backup, file_name};
@@ -12,11 +13,20 @@ use crate::rows::{self, Row, RowChange, today};
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
     Apply(Vec<RowChange>),
-    Prune { months: u8 },
-    SetPayers { version: u8 },
-    Feed { file: u8, ended: bool },
+    Prune {
+        months: u8,
+    },
+    SetPayers {
+        version: u8,
+    },
+    Feed {
+        file: u8,
+        ended: bool,
+    },
     Mark,
     Snapshot,
+    /// A round of the shelf: a snapshot there, and the log trimmed as far as two of them cover it.
+    Keep,
 }
 
 impl Deed {
@@ -52,6 +62,9 @@ impl Deed {
                 let summary = registry.create_snapshot(backup())?;
                 assert_eq!(summary.rows, model.rows().count() as u64);
             }
+            Deed::Keep => {
+                registry.keep_snapshots(&Keeping { snapshots: 2, log_retention_ms: 0 }, NOW + 1_000)?;
+            }
         }
         *model = after;
         Ok(())
@@ -68,7 +81,7 @@ impl Deed {
             Deed::Feed { file, ended } => {
                 model.files.insert(file_name(*file), *ended);
             }
-            Deed::Mark | Deed::Snapshot => {}
+            Deed::Mark | Deed::Snapshot | Deed::Keep => {}
         }
         None
     }

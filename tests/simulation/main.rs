@@ -26,5 +26,6 @@ mod proof;
 mod restoring;
 mod rows;
 mod snapshots;
+mod trimming;
 mod walking;
 mod writing;

@@ -65,7 +65,8 @@ impl Walk {
             29..31 => Deed::Prune { months: chance.below(6) as u8 },
             31..33 => Deed::SetPayers { version: chance.below(3) as u8 },
             33..36 => Deed::Feed { file: chance.below(4) as u8, ended: chance.percent(50) },
-            36..38 => Deed::Mark,
+            36 => Deed::Mark,
+            37 => Deed::Keep,
             _ => Deed::Snapshot,
         };
         if let Err(error) = self.life.take(&deed) {

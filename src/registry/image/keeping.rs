@@ -59,7 +59,7 @@ impl Registry {
             let stored = writer.behind.as_ref().is_some_and(|behind| behind.applied() == sequence);
             let idle = writer.last_write.elapsed() >= options.idle;
             let bytes = writer.index.live_bytes();
-            let untroubled = self.troubles.list().is_empty();
+            let untroubled = self.troubles.list().iter().all(|(trouble, _)| trouble.is_of_snapshots());
             let worth_having = bytes >= options.from_bytes && leaves_room(&*self.disk, &self.directory, bytes);
             if is_young || !stored || !idle || !untroubled || !worth_having {
                 return Ok(false);

@@ -62,6 +62,13 @@ impl Opening<'_> {
         })
     }
 
+    /// Throws away a store whose filling was given up: it holds nothing that is not elsewhere, and a start that is tried again and
+    /// again must not leave one behind each time.
+    pub(super) fn remove_unfinished_store(&self) -> Result<(), RegistryError> {
+        let path = self.store_path();
+        self.options.engine.discard(&path).map_err(RegistryError::directory(&path))
+    }
+
     /// A store for a rebuild: an empty one is used, any other is moved aside.
     pub(super) fn fresh_store(&mut self, found: FoundStore) -> Result<Store, RegistryError> {
         let path = self.store_path();

@@ -9,7 +9,8 @@ use crate::index;
 use crate::log::{Chain, Fault, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
 use crate::registry::ledger::{Ledger, NO_HORIZON};
 use crate::registry::load::{self, LoadError};
-use crate::registry::snapshot::SnapshotReader;
+use crate::registry::shelf::Shelved;
+use crate::registry::snapshot::{SnapshotError, SnapshotReader};
 use crate::registry::troubles::Trouble;
 use crate::registry::view::today_in_japan;
 use crate::registry::write_behind::{Filling, Marker, Unjudged, WriteBehind};
@@ -55,21 +56,9 @@ impl Opening<'_> {
         let applied = meta.position.sequence;
         self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
         match self.replay(log, &mut writer) {
-            Ok(end) if end.position.sequence < applied => {
-                let detail = format!("the log ends at sequence {}, the store stands at {applied}", end.position.sequence);
-                self.troubles.raise(Trouble::LogLost, detail);
-                writer.behind = None;
-            }
-            Ok(ReplayEnd { damage: Some(damage), .. }) => {
-                self.troubles.raise(Trouble::LogCorrupt, damage.to_string());
-                writer.behind = None;
-            }
-            Ok(end) => self.go_on(log, &mut writer, &end)?,
+            Ok(end) => self.go_on_if_whole(log, &mut writer, end, ("store", applied))?,
             Err(LogError::OtherHistory { .. }) => return Ok(None),
-            Err(error @ LogError::Corrupt { .. }) => {
-                self.troubles.raise(Trouble::LogCorrupt, error.to_string());
-                writer.behind = None;
-            }
+            Err(error @ LogError::Corrupt { .. }) => self.troubles.raise(Trouble::LogCorrupt, error.to_string()),
             Err(error) => return Err(error.into()),
         }
         Ok(Some(writer))
@@ -79,30 +68,53 @@ impl Opening<'_> {
         let mut writer = self.empty_writer(self.verified(log.beginning())?)?;
         let store = self.fresh_store(found)?;
         self.attach(&mut writer, store, Filling::Anew, None)?;
-        self.rebuild(log, writer)
+        let replayed = self.replay(log, &mut writer);
+        self.rebuilt(log, writer, replayed, "log")
     }
 
+    /// Rebuilds from a snapshot that was read whole before; the inner error says that it is not one the log goes on from after all.
     pub(super) fn start_from_base(
         &mut self,
         log: &LogReader,
-        base: Option<SnapshotReader>,
+        base: &Shelved,
         found: FoundStore,
-    ) -> Result<Writer, RegistryError> {
-        let beginning = self.verified(log.beginning())?;
-        let mut writer = self.empty_writer(beginning)?;
+    ) -> Result<Result<Writer, SnapshotError>, RegistryError> {
+        let at = self.verified(base.continued_at(log))?;
+        let mut writer = self.empty_writer(at)?;
         let store = self.fresh_store(found)?;
-        if let Some(base) = base {
-            base.load(&mut writer, Some(&store), beginning)?;
+        match SnapshotReader::open(&*self.disk, &base.path)?.load(&mut writer, Some(&store), at) {
+            Ok(()) => {}
+            Err(RegistryError::Snapshot(error)) => {
+                drop(store);
+                self.remove_unfinished_store()?;
+                return Ok(Err(error));
+            }
+            Err(error) => return Err(error),
         }
         self.attach(&mut writer, store, Filling::Anew, None)?;
-        self.rebuild(log, writer)
+        let sequence = writer.position.sequence;
+        match self.replay(log, &mut writer) {
+            Err(LogError::OtherHistory { .. }) => {
+                drop(writer);
+                self.remove_unfinished_store()?;
+                Ok(Err(SnapshotError::Damaged { path: base.path.clone(), what: "the log beside it has another history" }))
+            }
+            replayed => {
+                self.notes.push(format!("rebuilt from {} (sequence {sequence}) and the log behind it", base.path.display()));
+                self.rebuilt(log, writer, replayed, "snapshot").map(Ok)
+            }
+        }
     }
 
-    pub(super) fn store_only(&mut self, store: &Store, meta: &StoreMeta, detail: &str) -> Result<Option<Writer>, RegistryError> {
-        let writer = self.load_store(store, meta)?;
+    /// Answers from the store alone. It stays attached, so that a snapshot can be taken of it.
+    pub(super) fn store_only(&mut self, store: Store, meta: &StoreMeta, detail: &str) -> Result<Option<Writer>, RegistryError> {
+        let writer = self.load_store(&store, meta)?;
         self.troubles.raise(Trouble::LogLost, detail.to_owned());
         match writer {
-            Some(writer) => Ok(Some(writer)),
+            Some(mut writer) => {
+                self.attach(&mut writer, store, Filling::InPlace, None)?;
+                Ok(Some(writer))
+            }
             None => Err(RegistryError::NoVerifiedState {
                 path: self.directory.to_owned(),
                 detail: format!("{detail}; and the store does not add up to its checksum"),
@@ -110,13 +122,51 @@ impl Opening<'_> {
         }
     }
 
-    /// A rebuild needs the whole log. The store says nothing of itself before it is as far.
-    fn rebuild(&mut self, log: &LogReader, mut writer: Writer) -> Result<Writer, RegistryError> {
-        let replayed = self.replay(log, &mut writer);
-        let end = self.verified(replayed)?;
+    /// A rebuild needs the whole log. The store says nothing of itself before it is as far; one that never gets there is thrown away.
+    fn rebuilt(
+        &mut self,
+        log: &LogReader,
+        mut writer: Writer,
+        replayed: Result<ReplayEnd, LogError>,
+        from: &'static str,
+    ) -> Result<Writer, RegistryError> {
+        let end = match self.verified(replayed) {
+            Ok(end) => end,
+            Err(error) => {
+                drop(writer);
+                self.remove_unfinished_store()?;
+                return Err(error);
+            }
+        };
         writer.store_is_filled(self.options.now_unix_ms);
-        self.go_on(log, &mut writer, &end)?;
+        let sequence = writer.position.sequence;
+        self.go_on_if_whole(log, &mut writer, end, (from, sequence))?;
         Ok(writer)
+    }
+
+    /// Makes the log writable, unless something of it is damaged, or it ends before what stands beside it: then sequences would be
+    /// given a second time. The store stays attached either way, so that a snapshot can be taken.
+    fn go_on_if_whole(
+        &mut self,
+        log: &LogReader,
+        writer: &mut Writer,
+        end: ReplayEnd,
+        (what, stands_at): (&'static str, u64),
+    ) -> Result<(), RegistryError> {
+        let ends_at = end.position.sequence;
+        let snapshot = self.shelf.newest_of(log).filter(|snapshot| snapshot.taken_at.sequence > ends_at);
+        if ends_at < stands_at {
+            self.troubles
+                .raise(Trouble::LogLost, format!("the log ends at sequence {ends_at}, the {what} stands at {stands_at}"));
+        } else if let Some(snapshot) = snapshot {
+            let (path, sequence) = (snapshot.path.display(), snapshot.taken_at.sequence);
+            self.troubles.raise(Trouble::LogLost, format!("the log ends at sequence {ends_at}, {path} stands at {sequence}"));
+        } else if let Some(damage) = end.damage {
+            self.troubles.raise(Trouble::LogCorrupt, damage.to_string());
+        } else {
+            self.go_on(log, writer, &end)?;
+        }
+        Ok(())
     }
 
     /// Loads the store into a new index; `None` when it does not add up.

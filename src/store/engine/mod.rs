@@ -40,6 +40,15 @@ impl Engine {
         Ok(Store::of(trees, self.clone(), directory))
     }
 
+    /// Throws away everything of a store that nobody has open.
+    pub fn discard(&self, directory: &Path) -> std::io::Result<()> {
+        match self {
+            Engine::Sled => std::fs::remove_dir_all(directory),
+            #[cfg(any(test, feature = "simulation"))]
+            Engine::Model(options) => model::discard(options, directory),
+        }
+    }
+
     /// After how many frames a store is flushed that is written in step with the log, by the thread that writes it. In a simulation the
     /// n-th operation of the disk must be the same one every time; a thread of its own would decide it by chance.
     pub(crate) fn in_step(&self) -> Option<u64> {

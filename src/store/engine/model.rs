@@ -92,6 +92,14 @@ impl Model {
     }
 }
 
+/// What is left of a flushed model is one file; its directory stays.
+pub(super) fn discard(options: &ModelOptions, directory: &Path) -> std::io::Result<()> {
+    match options.disk.remove(&directory.join(FILE)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 const FILE: &str = "model";
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
