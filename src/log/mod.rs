@@ -106,6 +106,9 @@ pub enum Fault {
     /// Frames or a segment that should follow are not there.
     #[error("what should follow is missing")]
     Missing,
+    /// Two reads of the same place differ.
+    #[error("it reads differently each time")]
+    Unsteady,
     /// The payload is not what its kind says.
     #[error("its payload is not what its kind says")]
     Payload,

@@ -11,6 +11,7 @@ use super::recovery::{BadFrame, Judgement, judge};
 use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader};
 use super::{Fault, LogError};
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The segments of a log, in order.
 #[derive(Debug)]
@@ -241,9 +242,11 @@ impl LogReader {
                     let sequence = end.position.sequence + 1;
                     let bad = BadFrame {
                         in_last_segment: is_last,
-                        was_durable: is_last && any_frame_vouches(&*file, path, end.offset, length, sequence)?,
-                        store_applied: bounds.store_applied >= sequence,
-                        second_read_agrees: second_read_agrees(&*file, path, end.offset, length)?,
+                        was_durable: is_last
+                            && !sabotaged(Sabotage::CutWhatWasVouchedFor)
+                            && any_frame_vouches(&*file, path, end.offset, length, sequence)?,
+                        store_applied: bounds.store_applied >= sequence && !sabotaged(Sabotage::CutWhatTheStoreApplied),
+                        second_read_agrees: second_read_agrees(&*file, path, end.offset, length, sequence)?,
                     };
                     let offset = end.offset;
                     let corrupt = LogError::Corrupt { path: path.clone(), offset, what };
@@ -314,7 +317,7 @@ fn continues(end: &ReplayEnd, next: &Segment) -> Result<(), LogError> {
     if next.first_sequence != end.position.sequence + 1 {
         return Err(LogError::Corrupt { path: end.segment.clone(), offset: end.offset, what: Fault::Missing });
     }
-    if next.header()?.chain != end.position.chain {
+    if next.header()?.chain != end.position.chain && !sabotaged(Sabotage::SkipTheChain) {
         return Err(LogError::Corrupt { path: next.path.clone(), offset: 48, what: Fault::Chain });
     }
     Ok(())
@@ -375,8 +378,11 @@ fn valid_frames(bytes: &[u8]) -> impl Iterator<Item = (usize, Frame<'_>)> {
     })
 }
 
-fn second_read_agrees(file: &dyn DiskFile, path: &Path, offset: u64, length: u64) -> Result<bool, LogError> {
-    Ok(read_rest(file, path, offset, length)? == read_rest(file, path, offset, length)?)
+/// Whether the bytes are the same each time, and still not the frame: one that was read badly once and then well is the disk's doing.
+fn second_read_agrees(file: &dyn DiskFile, path: &Path, offset: u64, length: u64, sequence: u64) -> Result<bool, LogError> {
+    let (first, second) = (read_rest(file, path, offset, length)?, read_rest(file, path, offset, length)?);
+    let is_whole_now = frame::decode(&first).is_ok_and(|frame| frame.sequence == sequence);
+    Ok(first == second && !is_whole_now || sabotaged(Sabotage::CutAfterOneBadRead))
 }
 
 fn read_rest(file: &dyn DiskFile, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, LogError> {

@@ -3,6 +3,7 @@
 
 use super::reader::LogReader;
 use super::{LogError, SegmentHeader};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// What a trimming came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,7 @@ impl LogReader {
     /// begin with one.
     pub fn trim(&self, covered_sequence: u64, before_unix_ms: u64) -> Result<Trimmed, LogError> {
         let mut trimmed = Trimmed { segments: 0, first_sequence: self.first_sequence() };
+        let covered_sequence = if sabotaged(Sabotage::TrimTooFar) { u64::MAX } else { covered_sequence };
         let followers = self.headers().skip(1);
         for (path, next) in self.segment_paths().zip(followers) {
             let Ok(next) = next else { break };

@@ -1,5 +1,6 @@
 //! The audit on real files: whole, damaged, changed, interrupted, on disks that fail.
 
+mod crashing;
 mod failing;
 mod noting;
 mod starting;

@@ -70,12 +70,12 @@ impl Machine {
 
     pub(super) fn restart(&mut self, aftermath: Aftermath) -> u64 {
         self.tree.settle(aftermath, &mut self.chance);
-        self.is_off = false;
         self.end_process()
     }
 
     pub(super) fn end_process(&mut self) -> u64 {
         self.boot += 1;
+        self.is_off = false;
         self.held.clear();
         self.set_faults(Faults::default());
         self.boot

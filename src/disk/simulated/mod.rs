@@ -90,6 +90,11 @@ impl SimulatedDisk {
         self.machine().operations
     }
 
+    /// The bytes of all files that have a name.
+    pub fn used_bytes(&self) -> u64 {
+        self.machine().tree.used_bytes()
+    }
+
     /// The last operations in words, the newest last.
     pub fn last_operations(&self) -> Vec<String> {
         self.machine().trace.iter().cloned().collect()

@@ -16,6 +16,7 @@ use crate::registry::view::today_in_japan;
 use crate::registry::write_behind::{Filling, Marker, Unjudged, WriteBehind};
 use crate::registry::writer::{ReplayError, Writer};
 use crate::registry::{RegistryError, horizon_on};
+use crate::sabotage::{Sabotage, sabotaged};
 use crate::store::{Store, StoreMeta};
 
 impl Opening<'_> {
@@ -204,7 +205,7 @@ impl Opening<'_> {
             && writer.total() == meta.position.state_checksum
             && writer.dossiers == meta.dossiers
             && writer.tally.rows == meta.rows;
-        if !adds_up {
+        if !adds_up && !sabotaged(Sabotage::BelieveTheStore) {
             return Ok(None);
         }
         let seconds = began.elapsed().as_secs_f64();
