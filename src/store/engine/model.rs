@@ -50,13 +50,14 @@ impl Model {
     }
 
     pub(super) fn value(&self, tree: TreeName, key: &[u8]) -> Option<InlineArray> {
-        self.maps()[tree as usize].get(key).map(|value| InlineArray::from(value.as_slice()))
+        map_of(&self.maps(), tree).get(key).map(|value| InlineArray::from(value.as_slice()))
     }
 
     pub(super) fn are_empty(&self) -> bool {
         self.maps().iter().all(Map::is_empty)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "the engine that it stands for takes a range by value")]
     pub(super) fn each(
         &self,
         tree: TreeName,
@@ -64,8 +65,8 @@ impl Model {
         mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let maps = self.maps();
-        let mut inside =
-            maps[tree as usize].iter().filter(|(key, _)| keys.as_ref().is_none_or(|keys| keys.contains(&key.as_slice())));
+        let all = map_of(&maps, tree).iter();
+        let mut inside = all.filter(|(key, _)| keys.as_ref().is_none_or(|keys| keys.contains(&key.as_slice())));
         inside.try_for_each(|(key, value)| take(key, value))
     }
 
@@ -105,6 +106,15 @@ const FILE: &str = "model";
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn refused(error: std::io::Error) -> StoreError {
     StoreError::Engine(error.to_string())
+}
+
+fn map_of(maps: &[Map; 3], tree: TreeName) -> &Map {
+    let [dossiers, history, ledger] = maps;
+    match tree {
+        TreeName::Dossiers => dossiers,
+        TreeName::History => history,
+        TreeName::Ledger => ledger,
+    }
 }
 
 fn write(map: &mut Map, writes: Writes) {
