@@ -259,13 +259,17 @@ impl Writer {
             && !error.is_want_of_space()
         {
             self.poisoned = true;
-            // The next start must not believe a seal whose sync failed.
-            let marker = self.disk.open(&self.directory.join(POISONED), OpenMode::Replace);
-            if let Err(error) = marker.and_then(|mut file| file.sync()) {
-                tracing::error!(%error, "the audit is poisoned, and the marker for the next start may not last");
-            }
+            leave_poisoned(&*self.disk, &self.directory);
         }
         outcome
+    }
+}
+
+/// Leaves word for the next start, which must not believe a seal whose sync failed.
+pub(super) fn leave_poisoned(disk: &dyn Disk, directory: &Path) {
+    let marker = disk.open(&directory.join(POISONED), OpenMode::Replace);
+    if let Err(error) = marker.and_then(|mut file| file.sync()) {
+        tracing::error!(%error, "the audit is poisoned, and the marker for the next start may not last");
     }
 }
 

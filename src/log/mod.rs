@@ -7,6 +7,8 @@ mod reader;
 pub mod recovery;
 mod segment;
 #[cfg(test)]
+mod surviving;
+#[cfg(test)]
 mod tests;
 mod trimming;
 mod writer;

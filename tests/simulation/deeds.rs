@@ -3,8 +3,7 @@
 use shikaku::domain::masters::MasterKind;
 use shikaku::domain::registration::Operation;
 use shikaku::record::payload::{FeedPhase, FeedRecord};
-use shikaku::registry::shelf::Keeping;
-use shikaku::registry::{Registry, RegistryError};
+use shikaku::registry::{Keeping, Registry, RegistryError};
 
 use crate::machine::{NOW, backup, file_name};
 use crate::model::Model;
@@ -70,8 +69,18 @@ impl Deed {
         Ok(())
     }
 
+    /// What there is after each frame that it takes.
+    pub(crate) fn stages(&self, model: &Model) -> Vec<Model> {
+        if let Deed::Apply(rows) = self {
+            return model.stages(rows);
+        }
+        let mut after = model.clone();
+        self.imagine(&mut after);
+        vec![after]
+    }
+
     /// Does it to the model alone; what became of rows, where there are any.
-    pub(crate) fn imagine(&self, model: &mut Model) -> Option<shikaku::registry::Counts> {
+    fn imagine(&self, model: &mut Model) -> Option<shikaku::registry::Counts> {
         match self {
             Deed::Apply(rows) => return Some(model.apply(rows)),
             Deed::Prune { months } => {

@@ -48,26 +48,38 @@ impl Life {
 
     /// Does a deed; what was refused may be found after a restart, and is not seen before.
     pub(crate) fn take(&mut self, deed: &Deed) -> Result<(), RegistryError> {
-        let registry = self.registry.as_ref().unwrap();
-        let mut after = self.model.clone();
-        deed.imagine(&mut after);
-        let before = registry.sequence();
-        let done = deed.done(registry, &mut self.model);
-        match (&done, deed) {
-            (Ok(()), Deed::Snapshot) => {
-                self.backups = Backups { acknowledged: Some(after), possible: Vec::new() };
+        let stages = deed.stages(&self.model);
+        let before = self.registry().sequence();
+        let done = deed.done(self.registry.as_ref().unwrap(), &mut self.model);
+        if self.registry().sequence() > before {
+            // A frame stands where a refused one would.
+            self.possible.clear();
+        }
+        match &done {
+            Ok(()) if matches!(deed, Deed::Snapshot) => {
+                self.backups = Backups { acknowledged: Some(self.model.clone()), possible: Vec::new() };
             }
-            (Err(_), Deed::Snapshot) => self.backups.possible.push(after),
-            // Its frame stands where the refused one would.
-            (Ok(()), _) if registry.sequence() > before => self.possible.clear(),
-            (Ok(()), _) => {}
-            // Refused before anything was written.
-            (Err(RegistryError::NotWritable { .. } | RegistryError::StoreDetached), _) => {}
-            (Err(_), _) => self.possible.push(after),
+            Ok(()) => {}
+            Err(_) if matches!(deed, Deed::Snapshot) => self.backups.possible.push(self.model.clone()),
+            Err(error) => self.stop_within(stages, error),
         }
         let differs = difference(self.registry(), &self.model);
         assert_eq!(differs, None, "after {deed:?}: {done:?}\n{}", self.told());
         done
+    }
+
+    /// A deed of several frames may be refused behind any of them: those before it are done, and its own may be found later.
+    fn stop_within(&mut self, stages: Vec<Model>, error: &RegistryError) {
+        let mut refused = stages.into_iter().peekable();
+        while difference(self.registry(), &self.model).is_some()
+            && let Some(stage) = refused.next()
+        {
+            self.model = stage;
+        }
+        // These are refused before anything is written.
+        if !matches!(error, RegistryError::NotWritable { .. } | RegistryError::StoreDetached) {
+            self.possible.extend(refused.next());
+        }
     }
 
     /// All deeds until one is refused; whether none was.

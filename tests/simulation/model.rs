@@ -1,6 +1,6 @@
 //! Everything there is to know of the small world, written down plainly: what is registered, what was, and what a clerk must be told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shikaku::domain::day::Day;
 use shikaku::domain::decision::Verdict;
@@ -83,6 +83,26 @@ impl Model {
         }
     }
 
+    /// What there is after each frame that a batch takes: none names an identity twice.
+    pub(crate) fn stages(&self, changes: &[RowChange]) -> Vec<Model> {
+        let mut stages = vec![self.clone()];
+        let mut named = BTreeSet::new();
+        for change in changes {
+            let identity = (change.1.certificate, change.1.period);
+            let mut model = stages.last().unwrap().clone();
+            if named.contains(&identity) {
+                named.clear();
+                stages.push(model.clone());
+            }
+            let Counts { unchanged, already_withdrawn, rejected, .. } = model.apply(std::slice::from_ref(change));
+            if unchanged + already_withdrawn + rejected == 0 {
+                named.insert(identity);
+            }
+            *stages.last_mut().unwrap() = model;
+        }
+        stages
+    }
+
     /// Moves the horizon on, as on a day so many months ahead; returns how many rows left.
     pub(crate) fn prune(&mut self, today: Day) -> u64 {
         let horizon = self.horizon.max(today.first_of_month().plus_months(-24));
@@ -112,9 +132,10 @@ impl Model {
         told(self.rows().filter(|row| row.person == person))
     }
 
-    /// What is said of a certificate.
+    /// What is said of a certificate. Who registers nothing does not take part, where the payer master says whose number it is.
     pub(crate) fn of_certificate(&self, certificate: u8) -> Seen {
-        told(self.rows().filter(|row| row.certificate == certificate))
+        let seen = told(self.rows().filter(|row| row.certificate == certificate));
+        if self.current.is_empty() && self.payers.is_some() { (Verdict::AuthorityNotParticipating, seen.1) } else { seen }
     }
 }
 

@@ -127,3 +127,21 @@ fn any_operation_of_the_audit_may_fail() {
     let test = "any_operation_of_the_audit_may_fail";
     println!("proof: {PROMISE} | EIO on the n-th operation of the audit | {test} | {judged}");
 }
+
+#[test]
+fn a_seal_that_a_killed_process_had_just_written_lasts_once_the_next_start_goes_on_behind_it() {
+    let disk = begun(1);
+    let mut writer = open_writer(Path::new(DIRECTORY), &options(&disk), NOW).unwrap().writer;
+    writer.append(&content(0..5, NOW), NOW).unwrap();
+    writer.sync(NOW).unwrap();
+    // The seal is appended; its sync never comes.
+    disk.set_faults(Faults { power_fails_after: Some(1), ..Faults::default() });
+    assert!(writer.close(NOW).is_err());
+    let disk = disk.after_kill();
+    let mut writer = open_writer(Path::new(DIRECTORY), &options(&disk), NOW).unwrap().writer;
+    writer.append(&content(5..9, NOW), NOW).unwrap();
+    writer.close(NOW).unwrap();
+    let home = on_a_real_disk(&disk.after_power_failure(Aftermath::Lost));
+    home.is_whole();
+    assert_eq!(home.look_ups().len(), 9);
+}

@@ -68,6 +68,8 @@ impl Registry {
         let folder = path(&self.directory);
         let next = folder.join(NEXT);
         self.disk.create_directory(&folder).map_err(RegistryError::directory(&folder))?;
+        // The log is trimmed by what lies in it: the folder's own name must last as long.
+        self.disk.sync_directory(&self.directory).map_err(RegistryError::directory(&self.directory))?;
         self.remove_next();
         self.check_room()?;
         let shelved = self.create_snapshot(&next).and_then(|written| {
