@@ -9,7 +9,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use shikaku::domain::decision::{Answer, Knowledge, Question, Subject, decide};
 use shikaku::domain::fold::Folded;
 use shikaku::domain::identifier::{BranchNumber, PayerNumber};
-use shikaku::index::Found;
+use shikaku::index::{Found, Place};
 use shikaku::population::question::{Asked, Kind};
 use shikaku::record::{ArchivedRow, DossierRef};
 use shikaku::serve::fast::wire::write_compact;
@@ -71,7 +71,7 @@ fn deciding(criterion: &mut Criterion) {
 
 fn case<'g>(asking: &'g Asking, index: &shikaku::index::IndexReader, guard: &'g crossbeam_epoch::Guard) -> Case<'g> {
     let mut found = Found::default();
-    asking.find(index, guard, &mut found);
+    asking.find_at(index, guard, Place::ToBeFound, &mut found);
     let recipient = match &asking.question.asked {
         Asked::Certificate { recipient, .. } => Folded::of_recipient_number(recipient.as_str()).ok(),
         _ => None,

@@ -6,7 +6,7 @@ mod common;
 use common::{Asking, Register, criterion};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use rkyv::util::AlignedVec;
-use shikaku::index::{Found, IndexOptions, IndexReader, IndexWriter, Position, create};
+use shikaku::index::{Found, IndexOptions, IndexReader, IndexWriter, Place, Position, create};
 use shikaku::record::DossierRef;
 
 /// More than the caches near a core hold.
@@ -35,22 +35,22 @@ fn find_one_by_one(index: &IndexReader, questions: &[Asking]) -> usize {
     let finds = |asking: &&Asking| {
         let guard = crossbeam_epoch::pin();
         let mut found = Found::default();
-        asking.find(index, &guard, &mut found);
+        asking.find_at(index, &guard, Place::ToBeFound, &mut found);
         !found.dossiers.is_empty()
     };
     questions.iter().filter(finds).count()
 }
 
-/// The same in three passes.
+/// The same for a run together.
 fn find_in_runs(index: &IndexReader, questions: &[Asking]) -> usize {
     let mut known = 0;
     for run in questions.chunks(RUN) {
         let guard = crossbeam_epoch::pin();
-        run.iter().for_each(|asking| index.prefetch_slots(&guard, asking.hash));
-        run.iter().for_each(|asking| index.prefetch_dossier(&guard, asking.hash));
-        for asking in run {
+        let mut places = [Place::ToBeFound; RUN];
+        index.locate(&guard, run.iter().map(|asking| asking.hash), &mut places);
+        for (asking, place) in run.iter().zip(places) {
             let mut found = Found::default();
-            asking.find(index, &guard, &mut found);
+            asking.find_at(index, &guard, place, &mut found);
             known += usize::from(!found.dossiers.is_empty());
         }
     }

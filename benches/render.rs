@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use common::{Asking, NOW_UNIX_MS, Register, criterion, today};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use shikaku::domain::decision::Answer;
+use shikaku::index::Place;
 use shikaku::record::ArchivedRow;
 use shikaku::registry::lookup::Inquiry;
 use shikaku::serve::fast::wire::{Parameters, parse_line, write_compact, write_json};
@@ -24,7 +25,7 @@ fn rendering(criterion: &mut Criterion) {
     let answer = |asking: &Asking| {
         let mut inquiry = Inquiry::blank();
         parse_line(asking.question.line().as_bytes(), &parameters, today(), &mut inquiry).unwrap();
-        reader.answer(&guard, &view, &inquiry, None, NOW_UNIX_MS / 1000)
+        reader.answer(&guard, &view, (&inquiry, Place::ToBeFound), None, NOW_UNIX_MS / 1000)
     };
     let answers: Vec<Answer<'_, ArchivedRow>> = questions.iter().map(answer).collect();
     let mut out = BytesMut::new();

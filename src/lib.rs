@@ -17,5 +17,6 @@ pub mod log;
 pub mod population;
 pub mod record;
 pub mod registry;
+mod sabotage;
 pub mod serve;
 pub mod store;

@@ -134,6 +134,44 @@ pub const SCRUB_PAUSE_S_DEFAULT: u64 = 3600;
 const _: () = assert!(SCRUB_PAUSE_S_MIN > 0 && SCRUB_PAUSE_S_MIN <= SCRUB_PAUSE_S_DEFAULT);
 const _: () = assert!(SCRUB_PAUSE_S_DEFAULT <= SCRUB_PAUSE_S_MAX);
 
+/// Snapshots that the server keeps, when the configuration does not say. Each is about as large as the store.
+pub const SNAPSHOTS_KEPT: usize = 3;
+
+/// The log lets go of nothing that only one snapshot covers: the newest may turn out damaged when it is needed.
+pub const SNAPSHOTS_KEPT_MIN: usize = 2;
+
+/// More are an archive, which belongs on another machine.
+pub const SNAPSHOTS_KEPT_MAX: usize = 1_000;
+
+/// When the daily snapshot is taken, minutes after midnight in Japan, when the configuration does not say: at two, when nobody registers
+/// and the day's files have not yet come.
+pub const SNAPSHOT_AT_MINUTES: u32 = 2 * 60;
+
+/// A snapshot more often than this would never leave the disk alone.
+pub const SNAPSHOT_EVERY_S_MIN: u64 = 1;
+
+/// Seldomer is no backup any more.
+pub const SNAPSHOT_EVERY_S_MAX: u64 = 31 * 24 * 3600;
+
+/// After a snapshot could not be taken, until it is tried again.
+pub const SNAPSHOT_RETRY_S: u64 = 600;
+
+/// Between two looks at whether a snapshot is due.
+pub const SNAPSHOT_LOOK_MS: u64 = 500;
+
+/// How long frames stay in the log though snapshots cover them, when the configuration does not say.
+pub const LOG_RETENTION_DAYS: u32 = 90;
+
+/// The longest that may be asked for.
+pub const LOG_RETENTION_DAYS_MAX: u32 = 36_500;
+
+/// On an ordered stop, how long the snapshot under way may take; what is left of it is removed by the next round.
+pub const SNAPSHOT_STOP_TIMEOUT_MS: u64 = 2_000;
+
+const _: () = assert!(SNAPSHOTS_KEPT_MIN >= 2 && SNAPSHOTS_KEPT_MIN <= SNAPSHOTS_KEPT && SNAPSHOTS_KEPT <= SNAPSHOTS_KEPT_MAX);
+const _: () = assert!(SNAPSHOT_EVERY_S_MIN <= SNAPSHOT_EVERY_S_MAX && SNAPSHOT_AT_MINUTES < 24 * 60);
+const _: () = assert!(LOG_RETENTION_DAYS <= LOG_RETENTION_DAYS_MAX);
+
 /// Files whose records memory holds, about 250 bytes each: years of an ordinary register's. The older half is then left to the store's
 /// ledger, which is asked about any file that memory does not know.
 pub const FILES_REMEMBERED_MAX: usize = 8192;

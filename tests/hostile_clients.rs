@@ -52,12 +52,22 @@ fn hostile_clients_neither_fill_the_memory_nor_disturb_a_good_one() {
     let said = server.stop();
     println!("{} connections stood at once; {said}", CROWD.load(Ordering::Relaxed));
     assert!(!said.contains("panicked at"), "{said}");
+    let (mut attacks, mut answered) = (0, 0);
     for Faced { name, growth_kib, p99, errors, asked, .. } in report {
         assert!(asked > 100, "{name}: the good client asked only {asked} times");
         assert_eq!(errors, Vec::<String>::new(), "{name}");
         assert!(growth_kib < GROWTH_KIB_MAX, "{name}: grew by {growth_kib} KiB");
         assert!(p99 < P99_MAX, "{name}: p99 {p99:?}");
+        attacks += 1;
+        answered += asked;
     }
+    let test = "hostile_clients_neither_fill_the_memory_nor_disturb_a_good_one";
+    println!(
+        "proof: hostile clients neither fill the memory nor disturb a good one | kinds of attack, alone and together | {test} | {attacks}"
+    );
+    println!(
+        "proof: hostile clients neither fill the memory nor disturb a good one | questions of a good client meanwhile | {test} | {answered}"
+    );
 }
 
 type Hostile = fn(SocketAddr, &AtomicBool);

@@ -13,7 +13,7 @@ use shikaku::domain::day::Day;
 use shikaku::domain::identifier::{InsurerNumber, PayerNumber};
 use shikaku::domain::masters::{MasterKind, Masters, built_in};
 use shikaku::domain::registration::{Operation, Registration};
-use shikaku::index::{Found, IndexReader};
+use shikaku::index::{Found, IndexReader, Place};
 use shikaku::ingest::{Columns, Encoding, ParseOptions, Records, RowParser};
 use shikaku::population::question::Asked;
 use shikaku::population::workload::{Asker, Question, Workload};
@@ -139,14 +139,14 @@ impl Asking {
         Asking { question, key, hash }
     }
 
-    /// Finds the dossiers under the key.
+    /// Finds the dossiers under the key, where it was looked for before or not.
     #[inline]
-    pub fn find<'g>(&self, index: &IndexReader, guard: &'g Guard, found: &mut Found<'g>) {
-        let key = &self.key;
-        match self.hash.kind {
-            KeyKind::Member => index.find(guard, self.hash, found, |dossier| dossier.has_member_key(key)),
-            KeyKind::Certificate => index.find(guard, self.hash, found, |dossier| dossier.has_certificate_key(key)),
-            _ => index.find(guard, self.hash, found, |dossier| dossier.has_card_link(key)),
+    pub fn find_at<'g>(&self, index: &IndexReader, guard: &'g Guard, place: Place, found: &mut Found<'g>) {
+        let (key, hash) = (&self.key, self.hash);
+        match hash.kind {
+            KeyKind::Member => index.find_at(guard, hash, place, found, |dossier| dossier.has_member_key(key)),
+            KeyKind::Certificate => index.find_at(guard, hash, place, found, |dossier| dossier.has_certificate_key(key)),
+            _ => index.find_at(guard, hash, place, found, |dossier| dossier.has_card_link(key)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::files::{ASIDE, aside, take_name};
 use super::note::Note;
 use super::reader::{Found, Passed, SegmentEnd, list, read_header, walk};
 use super::state::{State, StateFile};
-use super::writer::{End, POISONED};
+use super::writer::{End, POISONED, leave_poisoned};
 use super::{AuditError, Step};
 use crate::disk::{Disk, OpenMode};
 
@@ -58,6 +58,7 @@ pub(super) fn recover(disk: &dyn Disk, directory: &Path, now_unix_ms: u64) -> Re
         return Ok(behind_damage(further(known, durable), Some(newest), &newest.path, what));
     }
     if end.is_sealed && !poisoned {
+        make_durable(disk, directory, &newest.path)?;
         let words = None;
         return Ok(Recovered { durable, end: end_of(&durable), note: Note::Started, words });
     }
@@ -67,6 +68,15 @@ pub(super) fn recover(disk: &dyn Disk, directory: &Path, now_unix_ms: u64) -> Re
         disk.remove(&marker).map_err(AuditError::disk(&marker, Step::Write))?;
     }
     Ok(recovered)
+}
+
+/// A process that was killed may have written the seal and no more: what the next segment goes on from must last.
+fn make_durable(disk: &dyn Disk, directory: &Path, path: &Path) -> Result<(), AuditError> {
+    let mut file = disk.open(path, OpenMode::Append).map_err(AuditError::disk(path, Step::Read))?;
+    file.sync().map_err(|source| {
+        leave_poisoned(disk, directory);
+        AuditError::Disk { path: path.to_owned(), step: Step::Sync, source }
+    })
 }
 
 /// What makes the newest segment one that no crash leaves behind.

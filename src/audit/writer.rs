@@ -15,6 +15,7 @@ use super::state::State;
 use super::{AuditError, Step};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::limits::AUDIT_STATE_MS;
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The marker of a failed sync.
 pub(super) const POISONED: &str = "POISONED";
@@ -229,7 +230,9 @@ impl Writer {
         if self.durable.offset == open.length && self.durable.segment == self.end.segment {
             return Ok(());
         }
-        open.file.sync().map_err(AuditError::disk(&open.path, Step::Sync))?;
+        if !sabotaged(Sabotage::SkipTheAuditsSync) {
+            open.file.sync().map_err(AuditError::disk(&open.path, Step::Sync))?;
+        }
         self.mark_durable(now_unix_ms);
         Ok(())
     }
@@ -256,13 +259,17 @@ impl Writer {
             && !error.is_want_of_space()
         {
             self.poisoned = true;
-            // The next start must not believe a seal whose sync failed.
-            let marker = self.disk.open(&self.directory.join(POISONED), OpenMode::Replace);
-            if let Err(error) = marker.and_then(|mut file| file.sync()) {
-                tracing::error!(%error, "the audit is poisoned, and the marker for the next start may not last");
-            }
+            leave_poisoned(&*self.disk, &self.directory);
         }
         outcome
+    }
+}
+
+/// Leaves word for the next start, which must not believe a seal whose sync failed.
+pub(super) fn leave_poisoned(disk: &dyn Disk, directory: &Path) {
+    let marker = disk.open(&directory.join(POISONED), OpenMode::Replace);
+    if let Err(error) = marker.and_then(|mut file| file.sync()) {
+        tracing::error!(%error, "the audit is poisoned, and the marker for the next start may not last");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::population::question::Kind;
 use crate::population::{Population, synth::Encoding as SynthEncoding};
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry};
-use crate::serve::config::Config;
+use crate::serve::config::{Config, SnapshotConfig};
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
@@ -63,7 +63,8 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Ended, CommandError> {
         data: &arguments.data,
         listen: arguments.listen,
         tokens: arguments.data.join("tokens"),
-        config: Config::default(),
+        // What is made up can be made again.
+        config: Config { snapshots: SnapshotConfig { enabled: false, ..SnapshotConfig::default() }, ..Config::default() },
     };
     serve(&serving, |_, address| print_questions(&population, address))
 }

@@ -14,14 +14,16 @@ use signal_hook::iterator::Signals;
 use super::{CommandError, Ended, now};
 use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor};
 use crate::domain::day::Day;
-use crate::limits::SCRUB_PAUSE_S_DEFAULT;
+use crate::limits::{SCRUB_PAUSE_S_DEFAULT, SNAPSHOT_STOP_TIMEOUT_MS};
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry};
 use crate::serve::api::{CONTROL_SOCKET, control};
+use crate::serve::background;
 use crate::serve::config::Config;
 use crate::serve::fast::{Counters, FastListener, ListenerLimits};
 use crate::serve::pages::Pages;
 use crate::serve::service::{FastService, Service};
+use crate::serve::snapshots::SnapshotKeeper;
 use crate::serve::tokens::Tokens;
 
 #[derive(Debug, Args)]
@@ -102,6 +104,9 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     let audit = service.audit.get().map(Auditor::status);
     service.pages.store(Arc::new(Pages::of(&registry, Some(&listener.counters()), audit, started)));
     let threads = housekeeping.start()?;
+    let snapshots = SnapshotKeeper::new(registry.clone(), &serving.config.snapshots, stop.clone());
+    let snapshots = background::spawn("snapshots", move || snapshots.run());
+    let snapshots = snapshots.map_err(|error| CommandError::new(format!("a thread: {error}")))?;
     let control = start_control(serving.data, registry.clone(), service.clone())?;
     // Answering begins when everything else stands.
     let _ = service.reader.set(registry.reader());
@@ -119,11 +124,27 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
             tracing::error!("a thread of the housekeeping panicked");
         }
     }
+    leave_behind(snapshots);
     // The last look-up was answered: what the audit still holds is written and sealed.
     let closed = service.audit.get().map_or(Ok(()), Auditor::close);
     registry.finish(now())?;
     closed.map_err(|error| CommandError::new(error.to_string()))?;
     Ok(Ended::Done)
+}
+
+/// Waits a little for a snapshot that is under way. One that takes longer ends with the process: it has no name yet.
+fn leave_behind(snapshots: JoinHandle<()>) {
+    let until = Instant::now() + Duration::from_millis(SNAPSHOT_STOP_TIMEOUT_MS);
+    while !snapshots.is_finished() {
+        if Instant::now() > until {
+            tracing::info!("a snapshot under way is left unfinished");
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    if snapshots.join().is_err() {
+        tracing::error!("the thread of the snapshots panicked");
+    }
 }
 
 /// Opens the audit; without it nothing is answered, unless the operator turned it off.
@@ -191,17 +212,14 @@ struct Housekeeping {
 impl Housekeeping {
     /// Three threads: one for what must happen many times a second, one that reads the disk and one that writes there.
     fn start(self) -> Result<Vec<JoinHandle<()>>, CommandError> {
-        let scrubbing = self.clone();
-        let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-            thread.map_err(|error| CommandError::new(format!("a thread: {error}")))
-        };
-        let keeping_image = self.clone();
-        Ok(vec![
-            spawn("housekeeping", Box::new(move || self.keep()))?,
-            spawn("scrubber", Box::new(move || scrubbing.scrub()))?,
-            spawn("image", Box::new(move || keeping_image.keep_image()))?,
-        ])
+        let (scrubbing, keeping_image) = (self.clone(), self.clone());
+        let threads = [
+            std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || self.keep()),
+            background::spawn("scrubber", move || scrubbing.scrub()),
+            background::spawn("image", move || keeping_image.keep_image()),
+        ];
+        let failed = |error| CommandError::new(format!("a thread: {error}"));
+        threads.into_iter().collect::<std::io::Result<_>>().map_err(failed)
     }
 
     fn keep(&self) {

@@ -1,11 +1,13 @@
 //! `shikaku snapshot create|restore`: back up and restore.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 
 use super::output::say;
 use super::{CommandError, Ended, Owner, now, owner_of_existing};
+use crate::disk::{Disk, RealDisk};
 use crate::registry::snapshot::{SnapshotSummary, restore};
 
 #[derive(Debug, Args)]
@@ -48,7 +50,7 @@ pub(super) fn run(arguments: &SnapshotArguments) -> Result<Ended, CommandError> 
             say_summary(&summary, &format!("wrote {}", out.display()), *json)
         }
         SnapshotCommand::Restore { data, file, json } => {
-            let summary = restore(data, file, now())?;
+            let summary = restore(&(Arc::new(RealDisk) as Arc<dyn Disk>), data, file, now())?;
             say_summary(&summary, &format!("restored into {}", data.display()), *json)
         }
     }

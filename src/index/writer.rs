@@ -11,6 +11,7 @@ use super::table::{Inserted, Position, Table};
 use super::{Memory, Shared};
 use crate::record::DossierRef;
 use crate::record::identity::{KeyHash, KeyKind};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// A table is full when this share of its slots is in use, tombstones included.
 const LOAD_MAX_PERCENT: usize = 60;
@@ -128,7 +129,7 @@ impl IndexWriter {
         let position = self.make_room(scratch.new_keys.len()).and_then(|()| self.write(dossier));
         let replaced = position.and_then(|position| {
             self.dossier(old).keys_into(&mut scratch.bytes, &mut scratch.old_keys);
-            for key in &scratch.new_keys {
+            for key in scratch.new_keys.iter().skip(usize::from(sabotaged(Sabotage::ForgetAKey))) {
                 if !scratch.old_keys.contains(key) || !self.table().swing(*key, old, position) {
                     self.insert_key(*key, position)?;
                 }

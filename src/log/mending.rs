@@ -2,14 +2,16 @@
 
 use std::path::Path;
 
-use super::LogError;
 use super::reader::{LogReader, ReplayEnd, TornTail};
 use super::writer::{LogWriter, POISONED, leave_poisoned};
+use super::{Fault, LogError};
 use crate::disk::OpenMode;
+use crate::sabotage::{Sabotage, sabotaged};
 
 impl LogReader {
-    /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment, or rewrites
-    /// it if a sync had failed. Comes before reading, so that nothing is handed on that a power failure could still take back.
+    /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment and the names in the
+    /// directory, or rewrites the segment if a sync had failed. A process that was killed may have given the segment its name and no
+    /// more. Comes before reading, so that nothing is handed on that a power failure could still take back.
     pub fn make_durable(&self) -> Result<(), LogError> {
         for name in self.disk.list(&self.directory).map_err(LogError::disk(&self.directory))? {
             if name.ends_with(".tmp") {
@@ -17,17 +19,21 @@ impl LogReader {
                 self.disk.remove(&path).map_err(LogError::disk(&path))?;
             }
         }
-        let Some(last) = self.segment_paths().last() else { return Ok(()) };
+        let Some(last) = self.segment_paths().last().filter(|_| !sabotaged(Sabotage::BelieveWhatNobodySynced)) else {
+            return Ok(());
+        };
         let marker = self.directory.join(POISONED);
-        if self.disk.open(&marker, OpenMode::Read).is_ok() {
+        if self.disk.exists(&marker).map_err(LogError::disk(&marker))? {
             self.rewrite(last)?;
             return self.disk.remove(&marker).map_err(LogError::disk(&marker));
         }
         let mut file = self.disk.open(last, OpenMode::Append).map_err(LogError::disk(last))?;
-        file.sync().map_err(|source| {
-            leave_poisoned(&*self.disk, &self.directory);
-            LogError::Disk { path: last.to_owned(), source }
-        })
+        let synced = file.sync().map_err(LogError::disk(last));
+        let synced = synced.and_then(|()| {
+            let directory = &self.directory;
+            self.disk.sync_directory(directory).map_err(LogError::disk(directory))
+        });
+        synced.inspect_err(|_| leave_poisoned(&*self.disk, &self.directory))
     }
 
     /// Makes the log ready for writing behind what was read; a torn tail is cut, and its bytes kept aside.
@@ -61,6 +67,12 @@ impl LogReader {
             let step = usize::try_from((length - offset).min(1 << 20)).unwrap_or(1 << 20);
             let mut bytes = vec![0; step];
             old.read_exact_at(&mut bytes, offset).map_err(LogError::disk(path))?;
+            // What a failing disk reads wrongly once must not become what the log says for ever.
+            let mut again = vec![0; step];
+            old.read_exact_at(&mut again, offset).map_err(LogError::disk(path))?;
+            if again != bytes {
+                return Err(LogError::Corrupt { path: path.to_owned(), offset, what: Fault::Unsteady });
+            }
             new.append(&bytes).map_err(LogError::disk(&aside))?;
             offset += step as u64;
         }

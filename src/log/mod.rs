@@ -7,7 +7,10 @@ mod reader;
 pub mod recovery;
 mod segment;
 #[cfg(test)]
+mod surviving;
+#[cfg(test)]
 mod tests;
+mod trimming;
 mod writer;
 
 use std::path::PathBuf;
@@ -16,6 +19,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, PAYLOAD_BYTES_MAX};
 pub use position::{Chain, Position, StreamId};
 pub use reader::{LogReader, ReplayEnd, TornTail};
 pub use segment::SegmentHeader;
+pub use trimming::Trimmed;
 pub use writer::LogWriter;
 
 /// A segment is sealed when the next frame would make it larger than this.
@@ -115,6 +119,9 @@ pub enum Fault {
     /// Frames or a segment that should follow are not there.
     #[error("what should follow is missing")]
     Missing,
+    /// Two reads of the same place differ.
+    #[error("it reads differently each time")]
+    Unsteady,
     /// The payload is not what its kind says.
     #[error("its payload is not what its kind says")]
     Payload,

@@ -11,6 +11,7 @@ use super::recovery::{BadFrame, Judgement, judge};
 use super::segment::{self, HeaderError, SEGMENT_HEAD, SegmentHeader};
 use super::{Fault, LogError};
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The segments of a log, in order.
 #[derive(Debug)]
@@ -18,11 +19,21 @@ pub struct LogReader {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) directory: PathBuf,
     stream: Option<StreamId>,
-    segments: Vec<Segment>,
+    pub(super) segments: Vec<Segment>,
+}
+
+/// What is done with a frame.
+type Take<'t> = &'t mut dyn FnMut(&Frame<'_>) -> Result<(), Fault>;
+
+/// How far reading goes, and how far the store vouches for frames; sequences.
+#[derive(Clone, Copy)]
+struct Bounds {
+    store_applied: u64,
+    through: u64,
 }
 
 #[derive(Debug)]
-struct Segment {
+pub(super) struct Segment {
     path: PathBuf,
     /// As its name says it.
     first_sequence: u64,
@@ -133,30 +144,61 @@ impl LogReader {
         store_applied: u64,
         mut take: impl FnMut(&Frame<'_>) -> Result<(), Fault>,
     ) -> Result<ReplayEnd, LogError> {
+        self.read(from, Bounds { store_applied, through: u64::MAX }, &mut take)
+    }
+
+    /// Reads the frames behind a place up to a sequence that is known to be durable, and looks at nothing behind it, where a writer
+    /// may be at work. `pass` sees the place behind each frame. Reading ends earlier only where the log does.
+    pub fn read_through(&self, from: &Position, through: u64, mut pass: impl FnMut(&Position)) -> Result<ReplayEnd, LogError> {
+        let mut place = *from;
+        let bounds = Bounds { store_applied: through, through };
+        let end = self.read(from, bounds, &mut |frame| {
+            place.pass(frame);
+            pass(&place);
+            Ok(())
+        })?;
+        end.damage.map_or(Ok(ReplayEnd { damage: None, ..end }), Err)
+    }
+
+    fn read(&self, from: &Position, bounds: Bounds, take: Take<'_>) -> Result<ReplayEnd, LogError> {
         let (first, needed) = (self.first_sequence(), from.sequence + 1);
         if first > needed {
             return Err(LogError::BeginsTooLate { first, needed });
         }
-        let start = self.segments.partition_point(|segment| segment.first_sequence <= needed).saturating_sub(1);
+        let start = self.segments_before(from.sequence);
         let mut end: Option<ReplayEnd> = None;
         for (place, segment) in self.segments.iter().enumerate().skip(start) {
             if let Some(end) = &end {
+                if end.position.sequence >= bounds.through {
+                    break;
+                }
                 continues(end, segment)?;
             }
             let is_last = place + 1 == self.segments.len();
             let damage = end.and_then(|end| end.damage);
-            let mut read = self.read_segment(segment, is_last, from, store_applied, &mut take)?;
+            let mut read = self.read_segment(segment, is_last, from, bounds, take)?;
             read.damage = damage.or(read.damage);
             end = Some(read);
         }
         end.ok_or(LogError::BeginsTooLate { first, needed })
     }
 
+    /// How many segments hold nothing but frames at or before a sequence, from which reading on behind it leaves them out.
+    pub fn segments_before(&self, sequence: u64) -> usize {
+        self.segments.partition_point(|segment| segment.first_sequence <= sequence.saturating_add(1)).saturating_sub(1)
+    }
+
+    /// Where the log lies.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Checks one sealed segment by itself, against the one that follows; the last segment is not sealed.
     pub fn check_sealed(&self, place: usize) -> Result<(), LogError> {
         let Some(segment) = self.segments.get(place) else { return Ok(()) };
         let from = segment.header()?.position();
-        let end = self.read_segment(segment, false, &from, 0, &mut |_| Ok(()))?;
+        let bounds = Bounds { store_applied: 0, through: u64::MAX };
+        let end = self.read_segment(segment, false, &from, bounds, &mut |_| Ok(()))?;
         match self.segments.get(place + 1) {
             Some(next) => continues(&end, next),
             None => Ok(()),
@@ -168,8 +210,8 @@ impl LogReader {
         segment: &Segment,
         is_last: bool,
         from: &Position,
-        store_applied: u64,
-        take: &mut dyn FnMut(&Frame<'_>) -> Result<(), Fault>,
+        bounds: Bounds,
+        take: Take<'_>,
     ) -> Result<ReplayEnd, LogError> {
         let path = &segment.path;
         let file = self.disk.open(path, OpenMode::Read).map_err(LogError::disk(path))?;
@@ -188,7 +230,7 @@ impl LogReader {
             Err(error) => pass_over(&*file, &mut end, length, from, error)?,
         }
         let mut buffer: AlignedVec<16> = AlignedVec::new();
-        while end.offset < length {
+        while end.offset < length && end.position.sequence < bounds.through {
             if end.position.sequence == from.sequence && end.position.chain != from.chain {
                 return Err(LogError::OtherHistory { sequence: from.sequence });
             }
@@ -207,9 +249,11 @@ impl LogReader {
                     let sequence = end.position.sequence + 1;
                     let bad = BadFrame {
                         in_last_segment: is_last,
-                        was_durable: is_last && any_frame_vouches(&*file, path, end.offset, length, sequence)?,
-                        store_applied: store_applied >= sequence,
-                        second_read_agrees: second_read_agrees(&*file, path, end.offset, length)?,
+                        was_durable: is_last
+                            && !sabotaged(Sabotage::CutWhatWasVouchedFor)
+                            && any_frame_vouches(&*file, path, end.offset, length, sequence)?,
+                        store_applied: bounds.store_applied >= sequence && !sabotaged(Sabotage::CutWhatTheStoreApplied),
+                        second_read_agrees: second_read_agrees(&*file, path, end.offset, length, sequence)?,
                     };
                     let offset = end.offset;
                     let corrupt = LogError::Corrupt { path: path.clone(), offset, what };
@@ -231,21 +275,23 @@ impl LogReader {
     }
 }
 
+impl Position {
+    fn pass(&mut self, frame: &Frame<'_>) {
+        let chain = self.chain.after(frame.bytes);
+        *self = Position { sequence: frame.sequence, chain, state_checksum: frame.state_checksum, ..*self };
+    }
+}
+
 impl ReplayEnd {
     fn pass(&mut self, frame: &Frame<'_>) {
-        self.position = Position {
-            sequence: frame.sequence,
-            chain: self.position.chain.after(frame.bytes),
-            state_checksum: frame.state_checksum,
-            ..self.position
-        };
+        self.position.pass(frame);
         self.offset += frame.bytes.len() as u64;
         self.ends_with_a_mark = frame.kind == FrameKind::Mark;
     }
 }
 
 impl Segment {
-    fn header(&self) -> Result<&SegmentHeader, LogError> {
+    pub(super) fn header(&self) -> Result<&SegmentHeader, LogError> {
         let corrupt = |(offset, what): &(u64, Fault)| LogError::Corrupt { path: self.path.clone(), offset: *offset, what: *what };
         self.header.as_ref().map_err(corrupt)
     }
@@ -278,7 +324,7 @@ fn continues(end: &ReplayEnd, next: &Segment) -> Result<(), LogError> {
     if next.first_sequence != end.position.sequence + 1 {
         return Err(LogError::Corrupt { path: end.segment.clone(), offset: end.offset, what: Fault::Missing });
     }
-    if next.header()?.chain != end.position.chain {
+    if next.header()?.chain != end.position.chain && !sabotaged(Sabotage::SkipTheChain) {
         return Err(LogError::Corrupt { path: next.path.clone(), offset: 48, what: Fault::Chain });
     }
     Ok(())
@@ -340,8 +386,11 @@ fn valid_frames(bytes: &[u8]) -> impl Iterator<Item = (usize, Frame<'_>)> {
     })
 }
 
-fn second_read_agrees(file: &dyn DiskFile, path: &Path, offset: u64, length: u64) -> Result<bool, LogError> {
-    Ok(read_rest(file, path, offset, length)? == read_rest(file, path, offset, length)?)
+/// Whether the bytes are the same each time, and still not the frame: one that was read badly once and then well is the disk's doing.
+fn second_read_agrees(file: &dyn DiskFile, path: &Path, offset: u64, length: u64, sequence: u64) -> Result<bool, LogError> {
+    let (first, second) = (read_rest(file, path, offset, length)?, read_rest(file, path, offset, length)?);
+    let is_whole_now = frame::decode(&first).is_ok_and(|frame| frame.sequence == sequence);
+    Ok(first == second && !is_whole_now || sabotaged(Sabotage::CutAfterOneBadRead))
 }
 
 fn read_rest(file: &dyn DiskFile, path: &Path, offset: u64, length: u64) -> Result<Vec<u8>, LogError> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
 use super::{Chain, Fault, FrameKind, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
-use crate::disk::{Disk, DiskFile, OpenMode, RealDisk};
+use crate::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
 
 const NOW: u64 = 1_795_273_200_000;
 
@@ -419,6 +419,18 @@ impl Disk for FaultyDisk {
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         RealDisk.create_directory(directory)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        RealDisk.exists(path)
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
+        RealDisk.hold(path)
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(directory)
     }
 }
 

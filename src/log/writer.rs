@@ -1,5 +1,6 @@
 //! Appending: one writer, which acknowledges nothing that it has not synced.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use super::position::Position;
 use super::segment::{self, SEGMENT_HEAD, SegmentHeader};
 use super::{LogError, ReplayEnd, SEGMENT_BYTES_MAX};
 use crate::disk::{Disk, DiskFile, OpenMode};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The writer of a log.
 #[derive(Debug)]
@@ -29,10 +31,7 @@ impl LogWriter {
     /// Begins a log in an empty directory.
     pub fn begin(disk: Arc<dyn Disk>, directory: &Path, at: Position, time_unix_ms: u64) -> Result<LogWriter, LogError> {
         disk.create_directory(directory).map_err(LogError::disk(directory))?;
-        if let Some(above) = directory.parent() {
-            // A durable segment in a directory that is not itself durable would be lost with it.
-            disk.sync_directory(above).map_err(LogError::disk(above))?;
-        }
+        sync_above(&*disk, directory)?;
         let (file, path) = begin_segment(&*disk, directory, at, time_unix_ms)?;
         Ok(LogWriter {
             disk,
@@ -107,7 +106,7 @@ impl LogWriter {
             return Err(LogError::Poisoned);
         }
         if self.durable_through < self.position.sequence {
-            if let Err(source) = self.file.sync() {
+            if let Err(source) = self.sync_file() {
                 self.poison();
                 return Err(LogError::Disk { path: self.path.clone(), source });
             }
@@ -136,6 +135,16 @@ impl LogWriter {
         self.poisoned
     }
 
+    fn sync_file(&mut self) -> std::io::Result<()> {
+        if sabotaged(Sabotage::SkipTheLogsSync) {
+            return Ok(());
+        }
+        match self.file.sync() {
+            Err(_) if sabotaged(Sabotage::AcknowledgeAFailedSync) => Ok(()),
+            synced => synced,
+        }
+    }
+
     fn roll(&mut self, time_unix_ms: u64) -> Result<(), LogError> {
         self.sync()?;
         match begin_segment(&*self.disk, &self.directory, self.position, time_unix_ms) {
@@ -148,7 +157,7 @@ impl LogWriter {
             Err(error) => {
                 // A segment that got its name begins with the next frame: no frame may come to lie in the one before any more.
                 let begun = self.directory.join(segment::file_name(self.position.sequence + 1));
-                if self.disk.open(&begun, OpenMode::Read).is_ok() {
+                if self.disk.exists(&begun).unwrap_or(true) {
                     self.poison();
                 }
                 Err(error)
@@ -159,12 +168,15 @@ impl LogWriter {
     /// A write that failed may have left a part of the frame behind. It is cut off, so that the next frame does not come to lie
     /// behind it; where even that fails, nothing more is written.
     fn recover_from_short_write(&mut self) {
-        if self.file.cut(self.length).is_err() {
+        if !sabotaged(Sabotage::LeaveHalfAFrame) && self.file.cut(self.length).is_err() {
             self.poison();
         }
     }
 
     fn poison(&mut self) {
+        if sabotaged(Sabotage::GoOnAfterAFailedSync) {
+            return;
+        }
         self.poisoned = true;
         leave_poisoned(&*self.disk, &self.directory);
     }
@@ -179,6 +191,22 @@ pub(super) fn leave_poisoned(disk: &dyn Disk, directory: &Path) {
     if let Err(error) = written {
         tracing::error!(%error, "the log is poisoned, and the marker for the next start could not be written");
     }
+}
+
+/// Makes a directory's name durable, and the names of those it lies in: any of them may have been made a moment ago, and a durable
+/// segment would be lost with it. What may not be opened was made by somebody else.
+fn sync_above(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
+    for above in directory.ancestors().skip(1) {
+        if sabotaged(Sabotage::SkipTheDirectoriesAbove) {
+            break;
+        }
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match disk.sync_directory(above) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(()),
+            synced => synced.map_err(LogError::disk(above))?,
+        }
+    }
+    Ok(())
 }
 
 /// Writes a new segment's header aside, syncs it, and only then gives it its name: a segment that exists has a whole header.
@@ -197,6 +225,8 @@ fn begin_segment(
     file.append(&header.encode()).map_err(LogError::disk(&aside))?;
     file.sync().map_err(LogError::disk(&aside))?;
     disk.rename(&aside, &path).map_err(LogError::disk(&path))?;
-    disk.sync_directory(directory).map_err(LogError::disk(directory))?;
+    if !sabotaged(Sabotage::SkipTheSegmentsDirectory) {
+        disk.sync_directory(directory).map_err(LogError::disk(directory))?;
+    }
     Ok((file, path))
 }

@@ -15,6 +15,7 @@ pub mod lookup;
 mod open;
 mod plan;
 pub mod recovery;
+mod shelf;
 pub mod snapshot;
 pub mod tally;
 pub mod troubles;
@@ -29,6 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::disk::Disk;
 use crate::domain::day::Day;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::{MasterError, MasterKind};
@@ -43,6 +45,7 @@ pub use image::{ImageOptions, Pace};
 pub use lock::DirectoryLock;
 pub use open::OpenOptions;
 pub use plan::Outcome;
+pub use shelf::{Keeping, NewestSnapshot, Round, ShelfStanding};
 pub use tally::{Fill, fill_key};
 pub use troubles::{Trouble, Troubles};
 pub use view::View;
@@ -112,9 +115,25 @@ pub enum RegistryError {
     /// Whether a row was ever registered cannot be known without the store.
     #[error("the store is detached: whether a withdrawn row was ever registered cannot be known; restart first")]
     StoreDetached,
+    /// The disk is too full for a snapshot.
+    #[error("{}: {needed_bytes} bytes must be free for a snapshot, so that the log keeps its room; {free_bytes} are", path.display())]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What must be free, bytes.
+        needed_bytes: u64,
+        /// What is free, bytes.
+        free_bytes: u64,
+    },
     /// A row that no frame or dossier can hold.
     #[error("a row larger than a frame or a dossier can hold")]
     RowTooLarge,
+}
+
+impl RegistryError {
+    fn directory(path: &Path) -> impl FnOnce(std::io::Error) -> RegistryError + '_ {
+        move |source| RegistryError::Directory { path: path.to_owned(), source }
+    }
 }
 
 /// What a look-up holds: index and view, without a lock. Cheap to clone.
@@ -146,6 +165,7 @@ impl Reader {
 /// A registry that is open.
 pub struct Registry {
     directory: PathBuf,
+    disk: Arc<dyn Disk>,
     stream: StreamId,
     reader: Reader,
     figures: Arc<Figures>,
@@ -153,6 +173,9 @@ pub struct Registry {
     writer: Mutex<writer::Writer>,
     notes: Vec<String>,
     image: image::Images,
+    standing: shelf::StandingCell,
+    /// Held while the log's sealed segments are read, or old ones removed.
+    log_files: Mutex<()>,
     _lock: DirectoryLock,
 }
 
@@ -286,6 +309,10 @@ impl Registry {
     /// The last durable sequence.
     pub fn sequence(&self) -> u64 {
         self.figures.sequence.load(Ordering::Relaxed)
+    }
+
+    fn log_files(&self) -> MutexGuard<'_, ()> {
+        self.log_files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn writer(&self) -> MutexGuard<'_, writer::Writer> {

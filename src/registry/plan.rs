@@ -10,6 +10,7 @@ use crate::record::identity::{self, KeyHash, KeyKind};
 use crate::record::payload::{Change, Changes, change_bytes};
 use crate::record::{ArchivedRow, DossierBatch, DossierRef};
 use crate::registry::tally::{CountMap, CountSet};
+use crate::sabotage::{Sabotage, sabotaged};
 use crate::store::HistoryKind;
 
 /// What became of one change.
@@ -260,14 +261,19 @@ impl<'c> Plan<'c> {
     ) {
         let content = self.content_at(index, position, place).unwrap_or(0);
         let at = self.pending_at(index, position);
-        if let Some(pending) = self.pendings.get_mut(at) {
+        let is_withdrawn = kind == HistoryKind::Withdrawn;
+        if let Some(pending) = self.pendings.get_mut(at)
+            && !(is_withdrawn && sabotaged(Sabotage::AnswerFromAWithdrawnRow))
+        {
             pending.kept &= !(1 << place);
             if moves {
                 pending.moved_out |= 1 << place;
             }
         }
         self.counts.push(Count::Out { position, place, content });
-        self.past.push(Past { identity, kind, source: PastSource::Held { position, place } });
+        if !(is_withdrawn && sabotaged(Sabotage::ForgetAWithdrawal)) {
+            self.past.push(Past { identity, kind, source: PastSource::Held { position, place } });
+        }
     }
 
     /// Takes a row out because it ended before a new horizon.
@@ -344,7 +350,8 @@ impl<'c> Plan<'c> {
                 laid_out.interim_places.push(place);
             }
             rows.clear();
-            rows.extend(held(old, pending.kept));
+            let left_behind = if sabotaged(Sabotage::LeaveAMovedRow) { pending.moved_out } else { 0 };
+            rows.extend(held(old, pending.kept | left_behind));
             rows.extend(added());
             let place = if rows.is_empty() { None } else { Some(laid_out.batch.push(number, &rows)?) };
             match (pending.moved_out != 0, place) {

@@ -14,18 +14,18 @@ pub enum LogFacts {
     Newer,
 }
 
-/// What is known of `snapshots/base.snap`.
+/// What is known of the snapshots in `snapshots/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BaseFacts {
-    /// There is none: the directory was not restored.
+    /// There are none.
     None,
-    /// It was taken at this sequence.
+    /// The newest that can be read, and that the log goes on from, was taken at this sequence.
     At {
         /// The sequence.
         sequence: u64,
     },
-    /// It cannot be read.
-    Damaged,
+    /// There are some, but none that can be read and that the log goes on from.
+    Useless,
 }
 
 /// What is known of the store.
@@ -51,7 +51,7 @@ pub enum Start {
     FromStore,
     /// Move the store aside, if there is one, and rebuild everything from the log.
     FromLog,
-    /// The same, from the snapshot that the directory was restored from, and the log.
+    /// The same, from a snapshot and the log behind it.
     FromBase,
     /// Answer from the store; take no writes, destroy nothing: the log was lost.
     StoreOnlyLogLost,
@@ -71,10 +71,10 @@ pub fn decide(log: LogFacts, store: StoreFacts, base: BaseFacts) -> Start {
         (LogFacts::Readable { first_sequence }, StoreFacts::Good { sequence }) if first_sequence <= sequence + 1 => {
             Start::FromStore
         }
-        (LogFacts::Readable { first_sequence: 1 }, _) => Start::FromLog,
         (LogFacts::Readable { first_sequence }, _) if matches!(base, BaseFacts::At { sequence } if first_sequence <= sequence + 1) => {
             Start::FromBase
         }
+        (LogFacts::Readable { first_sequence: 1 }, _) => Start::FromLog,
         // The log begins behind what the store has: frames between the two are missing.
         (LogFacts::Readable { .. }, StoreFacts::Good { .. }) => Start::StoreOnlyLogLost,
         (LogFacts::Readable { .. }, _) => Start::Refuse,
@@ -97,14 +97,17 @@ mod tests {
         for (log, store, base, start) in [
             (LogFacts::None, StoreFacts::None, none, Start::NewStream),
             (LogFacts::None, StoreFacts::None, at(9), Start::Refuse),
-            (LogFacts::None, StoreFacts::None, BaseFacts::Damaged, Start::Refuse),
-            (LATE, StoreFacts::None, BaseFacts::Damaged, Start::Refuse),
-            (LATE, StoreFacts::Good { sequence: 99 }, BaseFacts::Damaged, Start::FromStore),
+            (LogFacts::None, StoreFacts::None, BaseFacts::Useless, Start::Refuse),
+            (LATE, StoreFacts::None, BaseFacts::Useless, Start::Refuse),
+            (LATE, StoreFacts::Good { sequence: 99 }, BaseFacts::Useless, Start::FromStore),
             (WHOLE, GOOD, none, Start::FromStore),
             (LATE, AHEAD, none, Start::FromStore),
             (LATE, StoreFacts::Good { sequence: 99 }, none, Start::FromStore),
             (WHOLE, StoreFacts::None, none, Start::FromLog),
             (WHOLE, StoreFacts::Damaged, none, Start::FromLog),
+            (WHOLE, StoreFacts::Damaged, BaseFacts::Useless, Start::FromLog),
+            (WHOLE, StoreFacts::Damaged, at(40), Start::FromBase),
+            (WHOLE, GOOD, at(60), Start::FromStore),
             (LATE, StoreFacts::None, at(99), Start::FromBase),
             (LATE, StoreFacts::Damaged, at(99), Start::FromBase),
             (LATE, StoreFacts::Good { sequence: 98 }, at(99), Start::FromBase),

@@ -19,6 +19,10 @@ pub enum Trouble {
     MemoryBehind,
     /// A torn tail was cut off at the start.
     TornTailCut,
+    /// No snapshot could be taken when one was due; it is tried again.
+    SnapshotFailed,
+    /// A snapshot could no longer be read as it was written.
+    SnapshotDamaged,
     /// Some source's data are older than the operator allows.
     OldData,
 }
@@ -34,8 +38,15 @@ impl Trouble {
             Trouble::LogLost => "log_lost",
             Trouble::MemoryBehind => "memory_behind",
             Trouble::TornTailCut => "torn_tail_cut",
+            Trouble::SnapshotFailed => "snapshot_failed",
+            Trouble::SnapshotDamaged => "snapshot_damaged",
             Trouble::OldData => "old_data",
         }
+    }
+
+    /// Whether it is about the snapshots alone, and not about the state or where it lies.
+    pub const fn is_of_snapshots(self) -> bool {
+        matches!(self, Trouble::SnapshotFailed | Trouble::SnapshotDamaged)
     }
 
     /// Whether writing stops.
@@ -58,6 +69,11 @@ impl Troubles {
             list.push((trouble, detail));
             list.sort_by_key(|(trouble, _)| *trouble);
         }
+    }
+
+    /// Takes a trouble back that is over.
+    pub fn lower(&self, trouble: Trouble) {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).retain(|(known, _)| *known != trouble);
     }
 
     /// All troubles with their details.

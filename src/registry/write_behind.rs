@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::load;
 use super::troubles::{Trouble, Troubles};
+use crate::disk::{Disk, OpenMode};
 use crate::record::{DossierBatch, StateChecksum};
 use crate::store::{HistoryEntry, HistoryKind, Store, StoreBatch, StoreError, StoreMeta};
 
@@ -26,7 +27,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(2);
 const RENEW_BYTES: usize = 256 << 20;
 
 /// Where the thread and those who ask about history find the store.
-type Slot = Arc<Mutex<Option<Store>>>;
+pub(super) type StoreSlot = Arc<Mutex<Option<Store>>>;
 
 /// A row that becomes history, with its bytes.
 pub(super) struct OwnedPast {
@@ -86,13 +87,15 @@ struct Shared {
 /// The door to the thread.
 pub(super) struct WriteBehind {
     shared: Arc<Shared>,
-    store: Slot,
+    store: StoreSlot,
     detacher: Detacher,
     thread: Option<JoinHandle<()>>,
+    /// Where there is no thread: after how many frames the store is flushed.
+    in_step: Option<u64>,
 }
 
 impl WriteBehind {
-    /// Starts the thread on a store that stands at `applied`. An unjudged store is judged before anything is written to it. One that
+    /// Starts the thread on a store that stands at `applied`, unless the store wants to be written in step. An unjudged store is judged before anything is written to it. One that
     /// fails leaves a marker, so that the next start judges it to its last page.
     pub(super) fn start(
         store: Store,
@@ -100,12 +103,19 @@ impl WriteBehind {
         filling: Filling,
         unjudged: Option<Unjudged>,
         troubles: Arc<Troubles>,
-        marker: PathBuf,
+        marker: Marker,
     ) -> std::io::Result<WriteBehind> {
+        let in_step = store.engine().in_step();
         let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
-        let store: Slot = Arc::new(Mutex::new(Some(store)));
+        let store: StoreSlot = Arc::new(Mutex::new(Some(store)));
         let detacher = Detacher { shared: shared.clone(), troubles, marker };
+        if in_step.is_some() {
+            if let Err(error) = judge(unjudged.as_ref(), &store) {
+                detacher.detach(&error);
+            }
+            return Ok(WriteBehind { shared, store, detacher, thread: None, in_step });
+        }
         let (its_store, its_detacher) = (store.clone(), detacher.clone());
         let run = move || {
             let written = std::panic::catch_unwind(AssertUnwindSafe(|| {
@@ -118,7 +128,7 @@ impl WriteBehind {
             }
         };
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
-        Ok(WriteBehind { shared, store, detacher, thread: Some(thread) })
+        Ok(WriteBehind { shared, store, detacher, thread: Some(thread), in_step })
     }
 
     /// Gives the store up: it failed while it was read.
@@ -128,6 +138,9 @@ impl WriteBehind {
 
     /// Hands a frame's effects over; waits while the queue is full. A detached store takes nothing.
     pub(super) fn push(&self, effects: Effects) {
+        if let Some(flush_every_frames) = self.in_step {
+            return self.apply_in_step(effects, flush_every_frames);
+        }
         let mut queue = lock(&self.shared.queue);
         while queue.bytes > QUEUE_BYTES_MAX && !queue.closed {
             queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -163,10 +176,24 @@ impl WriteBehind {
         self.store.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Where the thread finds the store: it writes nothing while somebody holds this.
+    pub(super) fn slot(&self) -> StoreSlot {
+        self.store.clone()
+    }
+
+    /// A handle that gives the store up, for who found it damaged without holding the writer.
+    pub(super) fn detacher(&self) -> Detacher {
+        self.detacher.clone()
+    }
+
     /// Applies what is waiting, makes it durable, and ends the thread.
     pub(super) fn close(&mut self) {
-        lock(&self.shared.queue).closed = true;
+        let was_closed = std::mem::replace(&mut lock(&self.shared.queue).closed, true);
         self.shared.changed.notify_all();
+        if self.in_step.is_some() && !was_closed {
+            let flushed = self.store().map_or(Ok(()), |store| store.flush());
+            flushed.unwrap_or_else(|error| self.detacher.detach(&error));
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -175,19 +202,50 @@ impl WriteBehind {
     }
 }
 
+impl WriteBehind {
+    fn apply_in_step(&self, effects: Effects, flush_every_frames: u64) {
+        let (closed, filling) = {
+            let queue = lock(&self.shared.queue);
+            (queue.closed, queue.filling)
+        };
+        let Some(store) = self.store().filter(|_| !closed) else { return };
+        let applied = apply_run(&store, vec![effects], filling).and_then(|applied| {
+            if applied.is_multiple_of(flush_every_frames) { store.flush().map(|()| applied) } else { Ok(applied) }
+        });
+        match applied {
+            Ok(applied) => lock(&self.shared.queue).applied = applied,
+            Err(error) => self.detacher.detach(&error),
+        }
+    }
+}
+
 /// Gives a store up.
 #[derive(Clone)]
-struct Detacher {
+pub(super) struct Detacher {
     shared: Arc<Shared>,
     troubles: Arc<Troubles>,
-    marker: PathBuf,
+    marker: Marker,
+}
+
+/// Where a store that fails leaves word for the next start, which then judges it to its last page.
+#[derive(Clone)]
+pub(super) struct Marker {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) path: PathBuf,
+}
+
+impl Marker {
+    fn leave(&self, error: &StoreError) -> std::io::Result<()> {
+        let mut file = self.disk.open(&self.path, OpenMode::Replace)?;
+        file.append(format!("{error}\n").as_bytes())
+    }
 }
 
 impl Detacher {
-    fn detach(&self, error: &StoreError) {
+    pub(super) fn detach(&self, error: &StoreError) {
         tracing::error!(%error, "the store is detached; look-ups and the log go on");
         self.troubles.raise(Trouble::StoreDetached, error.to_string());
-        if let Err(error) = std::fs::write(&self.marker, format!("{error}\n")) {
+        if let Err(error) = self.marker.leave(error) {
             tracing::error!(%error, "the marker of a failed store could not be written");
         }
         let mut queue = lock(&self.shared.queue);
@@ -206,7 +264,7 @@ impl Drop for WriteBehind {
 }
 
 /// Reads an unjudged store whole. Look-ups go on meanwhile, and so does registering until the queue is full.
-fn judge(unjudged: Option<&Unjudged>, slot: &Slot) -> Result<(), StoreError> {
+fn judge(unjudged: Option<&Unjudged>, slot: &StoreSlot) -> Result<(), StoreError> {
     let Some(Unjudged { dossiers, rows }) = unjudged else { return Ok(()) };
     let store = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let began = Instant::now();
@@ -217,7 +275,7 @@ fn judge(unjudged: Option<&Unjudged>, slot: &Slot) -> Result<(), StoreError> {
     judged
 }
 
-fn write_all(shared: &Shared, slot: &Slot) -> Result<(), StoreError> {
+fn write_all(shared: &Shared, slot: &StoreSlot) -> Result<(), StoreError> {
     let mut last_flush = Instant::now();
     let mut unflushed = false;
     let mut bytes_since_open = 0;

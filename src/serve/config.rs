@@ -6,8 +6,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::schedule::{Schedule, TimeOfDay};
 use crate::limits::{
-    AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, MISSES_PER_MINUTE_MAX, SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN,
+    AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, LOG_RETENTION_DAYS, LOG_RETENTION_DAYS_MAX, MISSES_PER_MINUTE_MAX,
+    SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN, SNAPSHOT_EVERY_S_MAX, SNAPSHOT_EVERY_S_MIN, SNAPSHOTS_KEPT, SNAPSHOTS_KEPT_MAX,
+    SNAPSHOTS_KEPT_MIN,
 };
 
 /// What an operator may set.
@@ -31,6 +34,8 @@ pub struct Config {
     pub audit_when_behind: WhenBehind,
     /// Misses of one token in a minute, above which it is answered 429; 0 is no limit. Loopback is never limited.
     pub misses_per_minute_max: u32,
+    /// The server's own snapshots, and how far back the log reaches.
+    pub snapshots: SnapshotConfig,
     /// Limits of the fast listener.
     pub listener: ListenerConfig,
 }
@@ -67,7 +72,43 @@ impl Default for Config {
             audit_sync_ms: AUDIT_SYNC_MS,
             audit_when_behind: WhenBehind::default(),
             misses_per_minute_max: MISSES_PER_MINUTE_MAX,
+            snapshots: SnapshotConfig::default(),
             listener: ListenerConfig::default(),
+        }
+    }
+}
+
+/// The server's own snapshots, and how far back the log reaches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SnapshotConfig {
+    /// Whether the server takes any. Without them the log is never trimmed.
+    pub enabled: bool,
+    /// When the daily one is taken, in Japan: `02:00`.
+    pub at: Option<TimeOfDay>,
+    /// Instead: so long after the last, seconds.
+    pub every_s: Option<u64>,
+    /// How many are kept.
+    pub keep: usize,
+    /// How long frames stay in the log though snapshots cover them, days.
+    pub log_retention_days: u32,
+}
+
+impl Default for SnapshotConfig {
+    fn default() -> SnapshotConfig {
+        let (keep, log_retention_days) = (SNAPSHOTS_KEPT, LOG_RETENTION_DAYS);
+        SnapshotConfig { enabled: true, at: None, every_s: None, keep, log_retention_days }
+    }
+}
+
+impl SnapshotConfig {
+    /// When snapshots are taken.
+    pub fn schedule(&self) -> Schedule {
+        match (self.enabled, self.every_s, self.at) {
+            (false, ..) => Schedule::Never,
+            (true, Some(seconds), _) => Schedule::Every { seconds },
+            (true, None, Some(at)) => Schedule::Daily { minutes: at.minutes },
+            (true, None, None) => Schedule::default(),
         }
     }
 }
@@ -101,6 +142,16 @@ pub enum ConfigError {
         /// Where and what.
         source: Box<toml::de::Error>,
     },
+    /// Two keys of which only one can be meant.
+    #[error("{}: {one} and {other} exclude each other", path.display())]
+    OneOfTwo {
+        /// The file.
+        path: PathBuf,
+        /// The one.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// A value that cannot be meant.
     #[error("{}: {key} must be between {min} and {max}", path.display())]
     OutOfRange {
@@ -126,7 +177,18 @@ impl Config {
         let ranges = [
             ("audit_retention_days", u64::from(config.audit_retention_days), 1, 36_500),
             ("audit_sync_ms", config.audit_sync_ms, 10, 60_000),
+            (
+                "snapshots.every_s",
+                config.snapshots.every_s.unwrap_or(SNAPSHOT_EVERY_S_MIN),
+                SNAPSHOT_EVERY_S_MIN,
+                SNAPSHOT_EVERY_S_MAX,
+            ),
+            ("snapshots.keep", config.snapshots.keep as u64, SNAPSHOTS_KEPT_MIN as u64, SNAPSHOTS_KEPT_MAX as u64),
+            ("snapshots.log_retention_days", config.snapshots.log_retention_days.into(), 1, LOG_RETENTION_DAYS_MAX.into()),
         ];
+        if config.snapshots.at.is_some() && config.snapshots.every_s.is_some() {
+            return Err(ConfigError::OneOfTwo { path: path.to_owned(), one: "snapshots.at", other: "snapshots.every_s" });
+        }
         match ranges.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value)) {
             Some((key, _, min, max)) => Err(ConfigError::OutOfRange { path: path.to_owned(), key, min, max }),
             None => Ok(config),
@@ -260,12 +322,30 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_is_taken_daily_at_two_unless_the_operator_says_otherwise() {
+        for config in [read("").unwrap(), Config::default()] {
+            let snapshots = config.snapshots;
+            assert_eq!(snapshots.schedule(), Schedule::Daily { minutes: 120 });
+            assert_eq!((snapshots.keep, snapshots.log_retention_days), (3, 90));
+        }
+        let schedule = |text: &str| read(&format!("[snapshots]\n{text}\n")).unwrap().snapshots.schedule();
+        assert_eq!(schedule("at = \"23:30\""), Schedule::Daily { minutes: 1410 });
+        assert_eq!(schedule("every_s = 3600"), Schedule::Every { seconds: 3600 });
+        assert_eq!(schedule("enabled = false"), Schedule::Never);
+    }
+
+    #[test]
     fn a_value_that_cannot_be_meant_is_refused_with_its_key() {
         for (text, key) in [
             ("audit_retention_days = 0", "audit_retention_days"),
             ("audit_sync_ms = 0", "audit_sync_ms"),
             ("audit_sync_ms = 600000", "audit_sync_ms"),
             ("audit_when_behind = \"drop\"", "audit_when_behind"),
+            ("[snapshots]\nat = \"25:00\"", "25:00 is not a time of day"),
+            ("[snapshots]\nat = \"02:00\"\nevery_s = 60", "snapshots.at and snapshots.every_s exclude each other"),
+            ("[snapshots]\nevery_s = 0", "snapshots.every_s"),
+            ("[snapshots]\nkeep = 1", "snapshots.keep must be between 2"),
+            ("[snapshots]\nlog_retention_days = 0", "snapshots.log_retention_days"),
         ] {
             assert!(read(text).unwrap_err().to_string().contains(key), "{text}");
         }

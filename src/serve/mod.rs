@@ -1,6 +1,7 @@
 //! How the outside asks: look-ups on the fast listener, everything else on the API.
 
 pub mod api;
+pub mod background;
 mod batch;
 pub mod clock;
 pub mod config;
@@ -8,5 +9,7 @@ mod desk;
 pub mod fast;
 pub mod misses;
 pub mod pages;
+pub mod schedule;
 pub mod service;
+pub mod snapshots;
 pub mod tokens;

@@ -94,6 +94,8 @@ impl<'r> Moment<'r> {
             "connections": self.counted.as_ref().map(|counted| counted.connections),
             "troubles": troubles,
             "audit": self.audit.as_ref().map(audit_json),
+            "snapshots": self.snapshots(),
+            "log_first_sequence": self.registry.shelf_standing().log_first_sequence,
             "feeds": self.feeds(),
         });
         format!("{status}\n")
@@ -108,6 +110,16 @@ impl<'r> Moment<'r> {
             AuditCondition::Recording | AuditCondition::Closed => return None,
         };
         Some((word, audit.why.clone().unwrap_or_default()))
+    }
+
+    /// The server's own snapshots; the newest is one that was read back whole.
+    fn snapshots(&self) -> serde_json::Value {
+        let standing = self.registry.shelf_standing();
+        let newest = standing.newest.map(|newest| {
+            let time = rfc3339_japan(newest.unix_ms / 1000);
+            json!({ "sequence": newest.sequence, "time": time, "bytes": newest.bytes })
+        });
+        json!({ "newest": newest, "kept": standing.kept })
     }
 
     /// The authorities' feeds, by code.
@@ -147,6 +159,14 @@ impl<'r> Moment<'r> {
         let oldest = view.sources.oldest_feed_unix_s().map_or(0, |last| self.now_unix_s.saturating_sub(last));
         gauge("oldest_feed_age_seconds", "Age of the oldest authority's last feed.", oldest);
         gauge("troubles", "Troubles that do not stop look-ups.", self.troubles.len() as u64);
+        let standing = self.registry.shelf_standing();
+        gauge("log_first_sequence", "The oldest sequence the log still holds.", standing.log_first_sequence);
+        if let Some(newest) = standing.newest {
+            let age_s = self.now_unix_s.saturating_sub(newest.unix_ms / 1000);
+            gauge("snapshot_sequence", "The sequence of the newest snapshot that was read back.", newest.sequence);
+            gauge("snapshot_bytes", "Its length.", newest.bytes);
+            gauge("snapshot_age_seconds", "Its age.", age_s);
+        }
         if let Some(audit) = &self.audit {
             gauge("audit_written_entry", "The last entry of the audit that was written.", audit.written_entry);
             gauge("audit_durable_entry", "The last entry of the audit that survives a power failure.", audit.durable_entry);

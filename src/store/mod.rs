@@ -2,19 +2,26 @@
 //!
 //! It is never the only copy. Values carry their own checksums, the state checksum judges the whole at every start, and what
 //! fails is moved aside and rebuilt from the log. One thread writes it, behind the log; nobody reads it while serving, history
-//! apart. sled may panic or abort a thread on damaged files, so every call goes through `guarded`. The door is narrow: another
-//! engine could take its place.
+//! apart. The door to the engine is narrow: another one could take its place, and in simulations a model does.
 
+mod batch;
+mod engine;
 mod meta;
 mod opening;
 mod value;
 
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use batch::StoreBatch;
+pub use engine::Engine;
+#[cfg(any(test, feature = "simulation"))]
+pub use engine::ModelOptions;
 pub use meta::StoreMeta;
 pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
+
+use engine::{OnDisk, TreeName, Trees, guarded};
+use value::HISTORY_PREFIX_BYTES;
 
 /// What the store could not do.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -30,102 +37,25 @@ pub enum StoreError {
     Damaged(&'static str),
 }
 
-const FANOUT: usize = 1024;
-type Tree = sled::Tree<FANOUT>;
-
 const META_KEY: &[u8] = b"m";
 const DOSSIER_PREFIX: u8 = b'd';
-const CACHE_BYTES: usize = 128 << 20;
 
-/// The store. A handle is for one thread (sled's are not `Sync`); clone it for another.
+/// The store. A handle is for one thread; clone it for another.
 #[derive(Clone)]
 pub struct Store {
-    /// Boxed: sled keeps tens of kilobytes of its own in every handle, and a few of them by value would fill a thread's stack.
-    trees: Box<Trees>,
+    trees: Trees,
+    engine: Engine,
     directory: Arc<PathBuf>,
 }
 
-#[derive(Clone)]
-struct Trees {
-    db: sled::Db<FANOUT>,
-    dossiers: Tree,
-    history: Tree,
-    ledger: Tree,
-}
-
-/// Everything that a run of frames changes in the store.
-#[derive(Default)]
-pub struct StoreBatch {
-    dossiers: sled::Batch,
-    history: sled::Batch,
-    ledger: sled::Batch,
-    ledger_obsolete: sled::Batch,
-    bytes: usize,
-}
-
-impl StoreBatch {
-    /// Sets a dossier.
-    pub fn put_dossier(&mut self, number: u64, dossier: &[u8]) {
-        let value = value::sealed(dossier);
-        self.bytes += value.len();
-        self.dossiers.insert(dossier_key(number), value);
-    }
-
-    /// Takes a dossier out.
-    pub fn remove_dossier(&mut self, number: u64) {
-        self.bytes += 16;
-        self.dossiers.remove(dossier_key(number));
-    }
-
-    /// Adds an entry of the history.
-    pub fn put_history(&mut self, entry: &HistoryEntry<'_>) {
-        let value = value::sealed(&entry.value());
-        self.bytes += value.len();
-        self.history.insert(entry.key(), value);
-    }
-
-    /// Adds a master piece or a feed record.
-    pub fn put_ledger(&mut self, sequence: u64, kind: u8, time_unix_ms: u64, payload: &[u8]) {
-        let mut bytes = vec![kind];
-        bytes.extend_from_slice(&time_unix_ms.to_le_bytes());
-        bytes.extend_from_slice(payload);
-        self.bytes += bytes.len();
-        self.ledger.insert(sequence.to_be_bytes(), value::sealed(&bytes));
-    }
-
-    /// Takes a master piece out that a newer table replaced.
-    pub fn remove_ledger(&mut self, sequence: u64) {
-        self.ledger_obsolete.remove(sequence.to_be_bytes());
-    }
-
-    /// About how much memory it holds.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
 impl Store {
-    /// Opens or makes the store in a directory of its own.
-    pub fn open(directory: &Path) -> Result<Store, StoreError> {
-        let directory = directory.to_owned();
-        opening::in_a_thread_of_its_own(move || Store::open_here(&directory))
+    fn of(trees: Trees, engine: Engine, directory: &Path) -> Store {
+        Store { trees, engine, directory: Arc::new(directory.to_owned()) }
     }
 
-    fn open_here(directory: &Path) -> Result<Store, StoreError> {
-        guarded(|| {
-            let config = sled::Config::new()
-                .path(directory)
-                .cache_capacity_bytes(CACHE_BYTES)
-                // Its own flusher thread would abort the whole process on an error; ours detaches the store instead.
-                .flush_every_ms(None)
-                .zstd_compression_level(1);
-            let db: sled::Db<FANOUT> = config.open()?;
-            let dossiers = db.open_tree("dossiers")?;
-            let history = db.open_tree("history")?;
-            let ledger = db.open_tree("ledger")?;
-            let trees = Box::new(Trees { db, dossiers, history, ledger });
-            Ok(Store { trees, directory: Arc::new(directory.to_owned()) })
-        })
+    /// What keeps it.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether no other handle on this store is held.
@@ -136,49 +66,42 @@ impl Store {
     /// Closes the store and opens it again, which must be durable and have no other handle. The engine never lets go of a leaf that it
     /// wrote (1.0.0-alpha.124 forgets which of them were flushed), so a store that writes for long holds everything it wrote.
     pub fn reopened(self) -> Result<Store, StoreError> {
-        let directory = self.directory.clone();
+        let (engine, directory) = (self.engine.clone(), self.directory.clone());
         guarded(|| {
             drop(self);
             Ok(())
         })?;
-        Store::open(&directory)
+        engine.open(&directory)
     }
 
     /// What the store says it is; `None` when nothing was ever applied.
     pub fn meta(&self) -> Result<Option<StoreMeta>, StoreError> {
-        let value = guarded(|| self.trees.dossiers.get(META_KEY))?;
-        let Some(value) = value else { return Ok(None) };
+        let Some(value) = self.trees.value(TreeName::Dossiers, META_KEY)? else { return Ok(None) };
         let bytes = value::opened(&value).ok_or(StoreError::Damaged("dossiers"))?;
         StoreMeta::decode(bytes).map(Some).ok_or(StoreError::Damaged("dossiers"))
     }
 
     /// Whether nothing at all is in it.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
-        let trees = &self.trees;
-        guarded(|| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
+        self.trees.are_empty()
     }
 
     /// Writes a batch that ends on a frame boundary, and says where that is. What history and ledger gain goes first: it overwrites
     /// itself when replayed, so that they may be ahead of the dossiers but never behind. What the ledger loses goes last: at the
     /// place before, it is still needed.
     pub fn apply(&self, mut batch: StoreBatch, meta: &StoreMeta) -> Result<(), StoreError> {
-        batch.dossiers.insert(META_KEY, value::sealed(&meta.encode()));
+        batch.put_meta(meta);
         self.apply_unplaced(batch)
     }
 
     /// Writes a part of a store that is being filled; until [`Store::apply`] says where it stands, it counts as empty.
     pub fn apply_unplaced(&self, batch: StoreBatch) -> Result<(), StoreError> {
-        guarded(|| {
-            self.trees.history.apply_batch(batch.history)?;
-            self.trees.ledger.apply_batch(batch.ledger)?;
-            self.trees.dossiers.apply_batch(batch.dossiers)?;
-            self.trees.ledger.apply_batch(batch.ledger_obsolete)
-        })
+        self.trees.apply(batch)
     }
 
     /// Makes everything applied durable.
     pub fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.trees.db.flush().map(|_| ()))
+        self.trees.flush()
     }
 
     /// Calls `take` with every dossier whose number lies in a range, in order of their numbers.
@@ -187,34 +110,29 @@ impl Store {
         numbers: std::ops::Range<u64>,
         mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.trees.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
-        while let Some(item) = guarded(|| items.next().transpose())? {
-            take(value::opened(&item.1).ok_or(StoreError::Damaged("dossiers"))?)?;
-        }
-        Ok(())
+        let Some(last) = numbers.end.checked_sub(1).filter(|last| *last >= numbers.start) else { return Ok(()) };
+        let (first, last) = (dossier_key(numbers.start), dossier_key(last));
+        self.trees.each(TreeName::Dossiers, Some(&first[..]..=&last[..]), |_, value| {
+            take(value::opened(value).ok_or(StoreError::Damaged("dossiers"))?)
+        })
     }
 
     /// Calls `take` with sequence, kind, time (ms since 1970) and payload of every master piece and feed record, oldest first.
     pub fn scan_ledger(&self, mut take: impl FnMut(u64, u8, u64, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.trees.ledger.iter()))?;
-        while let Some((key, value)) = guarded(|| items.next().transpose())? {
+        self.trees.each(TreeName::Ledger, None, |key, value| {
             let damaged = StoreError::Damaged("ledger");
             let sequence = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(damaged.clone())?;
-            let bytes = value::opened(&value).ok_or(damaged.clone())?;
+            let bytes = value::opened(value).ok_or(damaged.clone())?;
             let (kind, rest) = bytes.split_first().ok_or(damaged.clone())?;
             let (time, payload) = rest.split_first_chunk::<8>().ok_or(damaged)?;
-            take(sequence, *kind, u64::from_le_bytes(*time), payload)?;
-        }
-        Ok(())
+            take(sequence, *kind, u64::from_le_bytes(*time), payload)
+        })
     }
 
     /// Calls `take` with the key and the value of every entry of the history.
     pub fn scan_history(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.trees.history.iter()))?;
-        while let Some((key, value)) = guarded(|| items.next().transpose())? {
-            take(&key, value::opened(&value).ok_or(StoreError::Damaged("history"))?)?;
-        }
-        Ok(())
+        self.trees
+            .each(TreeName::History, None, |key, value| take(key, value::opened(value).ok_or(StoreError::Damaged("history"))?))
     }
 
     /// The kind of the last thing that happened to a row of this identity that is no longer current; `None` when nothing did.
@@ -229,20 +147,17 @@ impl Store {
         Ok(None)
     }
 
-    fn last_in_run(&self, prefix: &[u8]) -> Result<Option<HistoryKind>, StoreError> {
-        let mut items = guarded(|| Ok(self.trees.history.scan_prefix(prefix)))?;
-        let mut last = None;
-        while let Some((key, _)) = guarded(|| items.next().transpose())? {
-            last = Some(HistoryKind::of_key(&key).ok_or(StoreError::Damaged("history"))?);
+    fn last_in_run(&self, prefix: &[u8; HISTORY_PREFIX_BYTES]) -> Result<Option<HistoryKind>, StoreError> {
+        let mut end = [u8::MAX; HISTORY_KEY_BYTES];
+        for (place, byte) in end.iter_mut().zip(prefix) {
+            *place = *byte;
         }
+        let mut last = None;
+        self.trees.each(TreeName::History, Some(&prefix[..]..=&end[..]), |key, _| {
+            last = Some(HistoryKind::of_key(key).ok_or(StoreError::Damaged("history"))?);
+            Ok(())
+        })?;
         Ok(last)
-    }
-
-    /// Copies an entry of the history as it lies in another store or a snapshot.
-    pub fn put_history_raw(batch: &mut StoreBatch, key: &[u8], bytes: &[u8]) {
-        let value = value::sealed(bytes);
-        batch.bytes += value.len();
-        batch.history.insert(key, value);
     }
 }
 
@@ -252,15 +167,6 @@ fn dossier_key(number: u64) -> [u8; 9] {
         *last = number.to_be_bytes();
     }
     key
-}
-
-/// Calls the engine; its panics become errors.
-fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError> {
-    match std::panic::catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
-        Err(panic) => Err(StoreError::Panicked(words_of(&*panic))),
-    }
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {

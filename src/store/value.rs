@@ -40,7 +40,9 @@ impl HistoryKind {
 }
 
 /// The length of an entry's key.
-pub const HISTORY_KEY_BYTES: usize = 4 + 16 + 8 + 1;
+pub const HISTORY_KEY_BYTES: usize = HISTORY_PREFIX_BYTES + 8 + 1;
+/// Run and identity.
+pub(super) const HISTORY_PREFIX_BYTES: usize = 4 + 16;
 
 /// Entries of a run: see [`run_of`].
 const RUN_ENTRIES: u64 = 1 << 17;
@@ -54,8 +56,8 @@ pub fn run_of(entries: u64) -> u32 {
 }
 
 /// What the keys of an identity's entries in a run begin with.
-pub(super) fn history_prefix(run: u32, identity: u128) -> [u8; 20] {
-    let mut prefix = [0; 20];
+pub(super) fn history_prefix(run: u32, identity: u128) -> [u8; HISTORY_PREFIX_BYTES] {
+    let mut prefix = [0; HISTORY_PREFIX_BYTES];
     let parts = run.to_be_bytes().into_iter().chain(identity.to_be_bytes());
     for (place, byte) in prefix.iter_mut().zip(parts) {
         *place = byte;

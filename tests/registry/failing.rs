@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use shikaku::disk::{Disk, DiskFile, OpenMode, RealDisk};
+use shikaku::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
 use shikaku::domain::decision::Verdict;
 use shikaku::log::LogError;
 use shikaku::registry::RegistryError;
@@ -49,6 +49,18 @@ impl Disk for FailingDisk {
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         RealDisk.create_directory(directory)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        RealDisk.exists(path)
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
+        RealDisk.hold(path)
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(directory)
     }
 }
 

@@ -60,7 +60,7 @@ fn a_file_that_memory_has_forgotten_is_known_after_a_restart_a_rebuild_and_a_res
     keeps_its_promises(&home.open());
 
     let copy = Home::new();
-    once_free(|| restore(copy.path(), &backup, NOW)).unwrap();
+    once_free(|| restore(&real_disk(), copy.path(), &backup, NOW)).unwrap();
     keeps_its_promises(&copy.open());
 }
 

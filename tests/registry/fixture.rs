@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use shikaku::disk::{Disk, RealDisk};
 use shikaku::domain::day::{BirthDate, Day};
 use shikaku::domain::decision::{Row as _, Verdict};
 use shikaku::domain::identifier::{AuthorityCode, BranchNumber, InsurerNumber, PayerNumber, Sex};
@@ -111,6 +113,10 @@ fn copy_tree(from: &Path, to: &Path) {
             let _ = fs::copy(entry.path(), &target);
         }
     }
+}
+
+pub(crate) fn real_disk() -> Arc<dyn Disk> {
+    Arc::new(RealDisk)
 }
 
 pub(crate) fn day(text: &str) -> Day {

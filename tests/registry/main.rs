@@ -6,6 +6,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stdout,
     clippy::cast_possible_truncation,
     missing_docs,
     reason = "a panic in a test is its report"
@@ -17,6 +18,7 @@ mod fixture;
 mod imaging;
 mod registering;
 mod restarting;
+mod shelving;
 mod snapshots;
 mod starting;
 mod verifying;

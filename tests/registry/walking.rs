@@ -1,4 +1,5 @@
-//! A random walk of the whole registry beside a plain model: registering, withdrawing, pruning, restarts, crashes, lost stores.
+//! A random walk of the whole registry beside a plain model: registering, withdrawing, pruning, restarts, crashes, lost stores, logs
+//! that are trimmed behind snapshots.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -10,7 +11,7 @@ use shikaku::domain::identifier::BranchNumber;
 use shikaku::domain::registration::{Operation, Registration};
 use shikaku::record::payload::Changes;
 use shikaku::record::row::Row;
-use shikaku::registry::{Counts, Registry, RegistryError, horizon_on};
+use shikaku::registry::{Counts, Keeping, Registry, RegistryError, horizon_on};
 
 use crate::fixture::*;
 
@@ -28,6 +29,7 @@ enum Step {
     LoseTheStore,
     SpoilTheStore { at: u64 },
     Snapshot,
+    Keep,
     Mark,
 }
 
@@ -53,6 +55,7 @@ impl std::fmt::Debug for Step {
             Step::LoseTheStore => f.write_str("lose"),
             Step::SpoilTheStore { at } => write!(f, "spoil {at}"),
             Step::Snapshot => f.write_str("snapshot"),
+            Step::Keep => f.write_str("keep"),
             Step::Mark => f.write_str("mark"),
         }
     }
@@ -154,6 +157,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::LoseTheStore),
         1 => any::<u64>().prop_map(|at| Step::SpoilTheStore { at }),
         1 => Just(Step::Snapshot),
+        4 => Just(Step::Keep),
         2 => Just(Step::Mark),
     ]
 }
@@ -243,12 +247,23 @@ impl Walk {
                 }
                 let mut restored = Home::new();
                 restored.options = self.home.options.clone();
-                once_free(|| shikaku::registry::snapshot::restore(restored.path(), &file, NOW)).unwrap();
+                once_free(|| shikaku::registry::snapshot::restore(&real_disk(), restored.path(), &file, NOW)).unwrap();
                 let before = self.registry().position();
                 self.registry = None;
                 self.home = restored;
                 self.reopen();
                 assert_eq!(self.registry().position(), before);
+            }
+            Step::Keep => {
+                let keeping = Keeping { snapshots: 2, log_retention_ms: 0 };
+                if let Err(error) = self.registry().keep_snapshots(&keeping, NOW + 1) {
+                    assert!(matches!(error, RegistryError::Store(_) | RegistryError::StoreDetached), "{error}");
+                    self.registry = None;
+                    self.reopen();
+                    self.registry().keep_snapshots(&keeping, NOW + 1).unwrap();
+                }
+                let covered = self.registry().shelf_standing();
+                assert!(covered.kept >= 1 && covered.newest.unwrap().sequence == self.registry().sequence());
             }
             Step::Mark => self.registry().maintain(NOW).unwrap(),
         }

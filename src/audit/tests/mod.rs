@@ -1,5 +1,6 @@
 //! The audit on real files: whole, damaged, changed, interrupted, on disks that fail.
 
+mod crashing;
 mod failing;
 mod noting;
 mod starting;
@@ -23,7 +24,7 @@ use super::reader::{Passed, list, walk};
 use super::verify::{AuditReport, verify};
 use super::writer::Writer;
 use super::{AuditError, Fault};
-use crate::disk::{Disk, DiskFile, OpenMode, RealDisk};
+use crate::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
 use crate::domain::day::Day;
 use crate::record::identity::{KeyHash, KeyKind};
 
@@ -212,6 +213,18 @@ impl Disk for FaultyDisk {
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         RealDisk.create_directory(directory)
+    }
+
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        RealDisk.exists(path)
+    }
+
+    fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
+        RealDisk.hold(path)
+    }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        RealDisk.free_bytes(directory)
     }
 }
 

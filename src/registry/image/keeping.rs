@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::reader::ImageReader;
 use super::{path, writer};
+use crate::disk::Disk;
 use crate::limits::{IMAGE_FRAMES_BEHIND, IMAGE_FROM_BYTES, IMAGE_IDLE_S};
 use crate::registry::{Registry, RegistryError};
 
@@ -36,10 +37,10 @@ pub(in crate::registry) struct Images {
 
 impl Images {
     /// Looks for the image of a directory.
-    pub(in crate::registry) fn of(directory: &Path, options: ImageOptions) -> Images {
+    pub(in crate::registry) fn of(disk: &dyn Disk, directory: &Path, options: ImageOptions) -> Images {
         // What a crash left half-written.
-        let _ = std::fs::remove_file(writer::aside(&path(directory)));
-        let taken_at = ImageReader::open(&path(directory)).map_or(0, |image| image.meta.position.sequence);
+        let _ = disk.remove(&writer::aside(&path(directory)));
+        let taken_at = ImageReader::open(disk, &path(directory)).map_or(0, |image| image.meta.position.sequence);
         Images { options, taken_at: AtomicU64::new(taken_at) }
     }
 }
@@ -83,8 +84,8 @@ impl Registry {
             let stored = writer.behind.as_ref().is_some_and(|behind| behind.applied() == sequence);
             let is_time = pace == Pace::Full || (stored && writer.last_write.elapsed() >= options.idle);
             let bytes = writer.index.live_bytes();
-            let untroubled = writer.behind.is_some() && self.troubles.list().is_empty();
-            let worth_having = bytes >= options.from_bytes && leaves_room(&self.directory, bytes);
+            let untroubled = writer.behind.is_some() && self.troubles.list().iter().all(|(trouble, _)| trouble.is_of_snapshots());
+            let worth_having = bytes >= options.from_bytes && leaves_room(&*self.disk, &self.directory, bytes);
             if is_young || !is_time || !untroubled || !worth_having {
                 return Ok(false);
             }
@@ -95,15 +96,15 @@ impl Registry {
         let path = path(&self.directory);
         let failed = |source| RegistryError::Directory { path: path.clone(), source };
         let began = Instant::now();
-        if !writer::write(&path, &meta, &tally, &frozen, pace, go_on).map_err(failed)? {
+        if !writer::write(&*self.disk, &path, &meta, &tally, &frozen, pace, go_on).map_err(failed)? {
             return Ok(false);
         }
         // Where the store was to catch up meanwhile, it must have before the image takes effect.
         if pace == Pace::Full && !self.drain_store() {
-            writer::give_up(&path).map_err(failed)?;
+            writer::give_up(&*self.disk, &path).map_err(failed)?;
             return Ok(false);
         }
-        writer::take_effect(&path).map_err(failed)?;
+        writer::take_effect(&*self.disk, &path).map_err(failed)?;
         self.image.taken_at.store(meta.position.sequence, Ordering::Relaxed);
         tracing::info!(sequence = meta.position.sequence, seconds = began.elapsed().as_secs(), "wrote the image");
         Ok(true)
@@ -111,7 +112,6 @@ impl Registry {
 }
 
 /// The log comes first: an image is written only where as much again stays free.
-fn leaves_room(directory: &Path, image_bytes: u64) -> bool {
-    let free_bytes = rustix::fs::statvfs(directory).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    free_bytes / 2 >= image_bytes
+fn leaves_room(disk: &dyn Disk, directory: &Path, image_bytes: u64) -> bool {
+    disk.free_bytes(directory).unwrap_or(0) / 2 >= image_bytes
 }

@@ -1,6 +1,5 @@
 //! Reading an image: several threads take its parts in turn. Whatever does not add up makes the whole of it worthless.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use zstd::bulk::Decompressor;
 
 use super::{HEAD_BYTES, MAGIC, PART_BYTES_MAX, TOTALS_BYTES_MAX, VERSION};
+use crate::disk::{Disk, OpenMode, Sequential};
 use crate::index::{IndexWriter, Loader};
 use crate::registry::tally::Tally;
 use crate::store::StoreMeta;
@@ -35,15 +35,15 @@ pub(in crate::registry) struct ImageReader {
 
 /// What comes next in the file.
 struct Parts {
-    file: File,
+    file: Sequential,
     taken: u64,
     ended: bool,
 }
 
 impl ImageReader {
     /// Reads the head.
-    pub(in crate::registry) fn open(path: &Path) -> Result<ImageReader, NotAnImage> {
-        let mut file = File::open(path)?;
+    pub(in crate::registry) fn open(disk: &dyn Disk, path: &Path) -> Result<ImageReader, NotAnImage> {
+        let mut file = Sequential::of(disk.open(path, OpenMode::Read)?)?;
         let mut head = [0u8; HEAD_BYTES];
         file.read_exact(&mut head)?;
         let word =

@@ -3,6 +3,7 @@ use std::path::Path;
 use super::ImageReader;
 use super::Pace;
 use super::writer::{take_effect, write};
+use crate::disk::RealDisk;
 use crate::domain::day::Day;
 use crate::index::{self, IndexOptions};
 use crate::log::{Chain, Position, StreamId};
@@ -43,14 +44,14 @@ fn written(path: &Path, people: u32) -> (StoreMeta, Tally) {
         keys: writer.key_count(),
         data_unix_ms: 8,
     };
-    assert!(write(path, &meta, &tally, &writer.freeze(), Pace::Full, || true).unwrap());
-    take_effect(path).unwrap();
+    assert!(write(&RealDisk, path, &meta, &tally, &writer.freeze(), Pace::Full, || true).unwrap());
+    take_effect(&RealDisk, path).unwrap();
     (meta, tally)
 }
 
 /// Every dossier that an image gives, by number, as a hash of its bytes.
 fn read(path: &Path) -> Result<Vec<(u64, u128)>, super::reader::NotAnImage> {
-    let image = ImageReader::open(path)?;
+    let image = ImageReader::open(&RealDisk, path)?;
     let (mut writer, _reader) = index::create(OPTIONS).unwrap();
     image.load(&mut writer)?;
     let frozen = writer.freeze();
@@ -66,7 +67,7 @@ fn an_image_gives_back_what_was_written() {
     let path = place.path().join("image");
     // Enough for several parts.
     let (meta, tally) = written(&path, 9_000);
-    let image = ImageReader::open(&path).unwrap();
+    let image = ImageReader::open(&RealDisk, &path).unwrap();
     assert_eq!(image.meta, meta);
     assert_eq!((image.tally.rows, image.tally.checksum), (tally.rows, tally.checksum));
     assert_eq!(image.tally.by_authority, tally.by_authority);
@@ -113,6 +114,6 @@ fn writing_that_is_stopped_leaves_nothing_behind() {
     std::fs::remove_file(&path).unwrap();
     let (mut writer, _reader) = index::create(OPTIONS).unwrap();
     writer.insert(dossier(1, &[(person(1), 1)]).dossier(0).unwrap()).unwrap();
-    assert!(!write(&path, &meta, &tally, &writer.freeze(), Pace::Gentle, || false).unwrap());
+    assert!(!write(&RealDisk, &path, &meta, &tally, &writer.freeze(), Pace::Gentle, || false).unwrap());
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
 }

@@ -3,11 +3,9 @@
 //! Parts are packed side by side and written as they are done, in any order; what was written is brought to the disk meanwhile, so
 //! that little is left to wait for at the end.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::iter::Peekable;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -18,6 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use zstd::bulk::Compressor;
 
 use super::{MAGIC, PACKING_LEVEL, PART_BYTES, Pace, VERSION};
+use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::index::Frozen;
 use crate::record::DossierRef;
 use crate::registry::tally::Tally;
@@ -26,6 +25,7 @@ use crate::store::StoreMeta;
 /// Writes the image of a frozen index under its name aside, which [`take_effect`] then gives its own; `go_on` is asked between
 /// parts. False, like an error, leaves everything as it was.
 pub(in crate::registry) fn write(
+    disk: &dyn Disk,
     path: &Path,
     meta: &StoreMeta,
     tally: &Tally,
@@ -33,21 +33,21 @@ pub(in crate::registry) fn write(
     pace: Pace,
     go_on: impl FnMut() -> bool + Send,
 ) -> io::Result<bool> {
-    let written = write_aside(&aside(path), meta, tally, frozen, pace, go_on);
+    let written = write_aside(disk, &aside(path), meta, tally, frozen, pace, go_on);
     if !matches!(written, Ok(true)) {
-        give_up(path)?;
+        give_up(disk, path)?;
     }
     written
 }
 
 /// Gives an image that was written its name.
-pub(in crate::registry) fn take_effect(path: &Path) -> io::Result<()> {
-    fs::rename(aside(path), path)
+pub(in crate::registry) fn take_effect(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.rename(&aside(path), path)
 }
 
 /// Takes away what was written: half an image is of no use, and its bytes may be what the log needs.
-pub(in crate::registry) fn give_up(path: &Path) -> io::Result<()> {
-    fs::remove_file(aside(path))
+pub(in crate::registry) fn give_up(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    disk.remove(&aside(path))
 }
 
 /// The name under which an image is written.
@@ -56,6 +56,7 @@ pub(super) fn aside(path: &Path) -> PathBuf {
 }
 
 fn write_aside(
+    disk: &dyn Disk,
     aside: &Path,
     meta: &StoreMeta,
     tally: &Tally,
@@ -63,10 +64,11 @@ fn write_aside(
     pace: Pace,
     go_on: impl FnMut() -> bool + Send,
 ) -> io::Result<bool> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(aside)?;
-    file.write_all(&head(meta, tally))?;
+    let mut file = disk.open(aside, OpenMode::Replace)?;
+    file.append(&head(meta, tally))?;
     let (written, to_be_synced) = crossbeam_channel::bounded(1);
-    let syncing = file.try_clone()?;
+    // The same file once more, so that syncing it does not wait for writing it.
+    let mut syncing = disk.open(aside, OpenMode::Append)?;
     let work = Work {
         source: Mutex::new(Source { dossiers: frozen.dossiers().peekable(), go_on }),
         sink: Mutex::new(Sink { file, parts: 0 }),
@@ -83,7 +85,7 @@ fn write_aside(
             })
             .collect();
         drop(written);
-        let synced = sync_as_written(&syncing, &to_be_synced);
+        let synced = sync_as_written(&mut *syncing, &to_be_synced);
         let panicked = |_| Err(io::Error::other("writing it panicked"));
         let packed = packing.into_iter().map(|packing| packing.join().unwrap_or_else(panicked));
         let goes_on = packed.collect::<Vec<_>>().into_iter().try_fold(true, |all, one| Ok::<_, io::Error>(all & one?));
@@ -95,8 +97,8 @@ fn write_aside(
     let Sink { mut file, parts } = work.sink.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut end = 0u64.to_le_bytes().to_vec();
     end.extend_from_slice(&parts.to_le_bytes());
-    file.write_all(&end)?;
-    file.sync_all()?;
+    file.append(&end)?;
+    file.sync()?;
     Ok(true)
 }
 
@@ -112,7 +114,7 @@ struct Source<I: Iterator, G> {
 }
 
 struct Sink {
-    file: File,
+    file: Box<dyn DiskFile>,
     parts: u64,
 }
 
@@ -138,7 +140,7 @@ impl<'d, I: Iterator<Item = DossierRef<'d>>, G: FnMut() -> bool> Work<I, G> {
             let packed = packed(&mut packer, &part)?;
             {
                 let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
-                sink.file.write_all(&packed)?;
+                sink.file.append(&packed)?;
                 sink.parts += 1;
             }
             if matches!(written.try_send(()), Err(TrySendError::Disconnected(()))) {
@@ -166,9 +168,9 @@ impl<'d, I: Iterator<Item = DossierRef<'d>>, G> Source<I, G> {
 }
 
 /// Brings to the disk what was written, again and again, until nobody writes any more.
-fn sync_as_written(file: &File, written: &Receiver<()>) -> io::Result<()> {
+fn sync_as_written(file: &mut dyn DiskFile, written: &Receiver<()>) -> io::Result<()> {
     for () in written {
-        file.sync_data()?;
+        file.sync()?;
     }
     Ok(())
 }

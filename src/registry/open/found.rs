@@ -1,9 +1,9 @@
 //! The store as a start finds it, and what becomes of one that is not wanted.
 
-use std::fs;
 use std::io::ErrorKind::NotFound;
 
 use super::Opening;
+use crate::disk::OpenMode;
 use crate::log::StreamId;
 use crate::registry::RegistryError;
 use crate::registry::recovery::StoreFacts;
@@ -55,32 +55,38 @@ impl FoundStore {
 }
 
 impl Opening<'_> {
-    pub(super) fn open_store(&mut self, stream: Option<StreamId>) -> FoundStore {
+    pub(super) fn open_store(&mut self, stream: Option<StreamId>) -> Result<FoundStore, RegistryError> {
         let path = self.store_path();
-        if !path.exists() {
-            return FoundStore::Absent;
+        if !self.exists(&path)? {
+            return Ok(FoundStore::Absent);
         }
-        let opened = Store::open(&path).and_then(|store| store.meta().map(|meta| (store, meta)));
-        match opened {
+        let opened = self.options.engine.open(&path).and_then(|store| store.meta().map(|meta| (store, meta)));
+        Ok(match opened {
             Ok((store, Some(meta))) if stream.is_none_or(|stream| stream == meta.position.stream) => {
                 FoundStore::Good { store, meta: Box::new(meta) }
             }
             Ok((_, Some(_))) => FoundStore::Damaged("it belongs to another stream".to_owned()),
             Ok((store, None)) => match store.is_empty() {
                 Ok(true) => FoundStore::Empty(store),
-                Ok(false) if self.rebuilding_path().exists() => FoundStore::HalfRebuilt,
+                Ok(false) if self.exists(&self.rebuilding_path())? => FoundStore::HalfRebuilt,
                 Ok(false) => FoundStore::Damaged("filling it was never finished".to_owned()),
                 Err(error) => FoundStore::Damaged(error.to_string()),
             },
             Err(error) => FoundStore::Damaged(error.to_string()),
-        }
+        })
+    }
+
+    /// Throws away a store whose filling was given up: it holds nothing that is not elsewhere, and a start that is tried again and
+    /// again must not leave one behind each time.
+    pub(super) fn remove_unfinished_store(&self) -> Result<(), RegistryError> {
+        let path = self.store_path();
+        self.options.engine.discard(&path).map_err(RegistryError::directory(&path))
     }
 
     /// A store for a rebuild: an empty one is used, half a rebuild begun again, any other moved aside. A marker says that what is in it is
     /// ours, as long as it does not say of itself where it stands.
     pub(super) fn fresh_store(&mut self, found: FoundStore) -> Result<Store, RegistryError> {
         let path = self.store_path();
-        let failed = |source| RegistryError::Directory { path: path.clone(), source };
         match found {
             FoundStore::Empty(store) => {
                 self.mark_rebuilding();
@@ -88,7 +94,7 @@ impl Opening<'_> {
             }
             FoundStore::Absent => {}
             FoundStore::HalfRebuilt => {
-                fs::remove_dir_all(&path).map_err(failed)?;
+                self.remove_unfinished_store()?;
                 let note = "rebuilding the store from the log had not come to its end, and is begun again".to_owned();
                 self.troubles.raise(Trouble::StoreRebuilt, note.clone());
                 self.notes.push(note);
@@ -100,12 +106,12 @@ impl Opening<'_> {
             FoundStore::Damaged(why) => self.move_aside(&why)?,
         }
         self.mark_rebuilding();
-        Ok(Store::open(&path)?)
+        Ok(self.options.engine.open(&path)?)
     }
 
     /// Takes the marker away from a store that is whole.
     pub(super) fn unmark_rebuilding(&self) {
-        let removed = fs::remove_file(self.rebuilding_path());
+        let removed = self.disk.remove(&self.rebuilding_path());
         if let Err(error) = removed.or_else(|error| if error.kind() == NotFound { Ok(()) } else { Err(error) }) {
             tracing::warn!(%error, "the marker of a rebuild that is done could not be removed");
         }
@@ -113,17 +119,22 @@ impl Opening<'_> {
 
     /// Without the marker half a rebuild is kept like any damaged store: no reason not to start.
     fn mark_rebuilding(&self) {
-        if let Err(error) = fs::write(self.rebuilding_path(), "") {
+        if let Err(error) = self.disk.open(&self.rebuilding_path(), OpenMode::Replace) {
             tracing::warn!(%error, "the marker of a rebuild could not be written");
         }
     }
 
     fn move_aside(&mut self, why: &str) -> Result<(), RegistryError> {
         let path = self.store_path();
-        let names = (self.options.now_unix_ms..).map(|time| self.directory.join(format!("{ASIDE_PREFIX}{time}")));
-        let aside = names.into_iter().find(|name| !name.exists()).unwrap_or_else(|| self.directory.join("store.bad"));
-        let moved = fs::rename(&path, &aside);
-        moved.map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
+        let mut time = self.options.now_unix_ms;
+        let aside = loop {
+            let name = self.directory.join(format!("{ASIDE_PREFIX}{time}"));
+            if !self.exists(&name)? {
+                break name;
+            }
+            time += 1;
+        };
+        self.disk.rename(&path, &aside).map_err(RegistryError::directory(&path))?;
         let note = format!("the store was damaged ({why}); it was moved to {} and rebuilt from the log", aside.display());
         self.troubles.raise(Trouble::StoreRebuilt, note.clone());
         self.notes.push(note);
@@ -136,16 +147,13 @@ impl Opening<'_> {
     /// Keeps the oldest of the damaged stores, which shows what began it, and the newest, which show how it stands; those between go, or
     /// a program that is started again and again on a failing disk would fill it.
     fn keep_few_aside(&self) -> std::io::Result<()> {
-        let mut aside = Vec::new();
-        for entry in fs::read_dir(self.directory)? {
-            let name = entry?.file_name();
-            let since = name.to_str().and_then(|name| name.strip_prefix(ASIDE_PREFIX)).and_then(|time| time.parse::<u64>().ok());
-            aside.extend(since.map(|since| (since, self.directory.join(&name))));
-        }
+        let since = |name: &String| name.strip_prefix(ASIDE_PREFIX).and_then(|time| time.parse::<u64>().ok());
+        let names = self.disk.list(self.directory)?;
+        let mut aside: Vec<_> = names.iter().filter_map(|name| Some((since(name)?, self.directory.join(name)))).collect();
         aside.sort();
         let surplus = aside.len().saturating_sub(STORES_ASIDE_MAX);
         for (_, between) in aside.iter().skip(1).take(surplus) {
-            fs::remove_dir_all(between)?;
+            self.options.engine.discard(between)?;
         }
         Ok(())
     }

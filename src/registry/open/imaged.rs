@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::Opening;
+use crate::disk::Disk;
 use crate::log::{Fault, LogReader};
 use crate::registry::image::{self, ImageReader};
 use crate::registry::writer::Writer;
@@ -20,12 +21,12 @@ impl Opening<'_> {
         meta: &StoreMeta,
     ) -> Result<Option<Writer>, RegistryError> {
         let path = image::path(self.directory);
-        if !path.exists() || self.failed_path().exists() {
+        if !self.exists(&path)? || self.exists(&self.failed_path())? {
             return Ok(None);
         }
         let began = Instant::now();
         let mut writer = self.empty_writer(meta.position)?;
-        match fill_from_image(&path, log, store, meta, &mut writer) {
+        match fill_from_image(&*self.disk, &path, log, store, meta, &mut writer) {
             Ok(frames) => {
                 let seconds = began.elapsed().as_secs_f64();
                 let dossiers = writer.dossiers;
@@ -42,8 +43,15 @@ impl Opening<'_> {
 
 /// Fills an empty writer from an image and the log's frames between it and the store; returns how many frames. The words say what is
 /// wrong.
-fn fill_from_image(path: &Path, log: &LogReader, store: &Store, meta: &StoreMeta, writer: &mut Writer) -> Result<u64, String> {
-    let image = ImageReader::open(path).map_err(|error| error.to_string())?;
+fn fill_from_image(
+    disk: &dyn Disk,
+    path: &Path,
+    log: &LogReader,
+    store: &Store,
+    meta: &StoreMeta,
+    writer: &mut Writer,
+) -> Result<u64, String> {
+    let image = ImageReader::open(disk, path).map_err(|error| error.to_string())?;
     let taken = image.meta.position;
     if taken.stream != meta.position.stream || taken.sequence > meta.position.sequence {
         return Err("it is of another stream, or newer than the store".to_owned());

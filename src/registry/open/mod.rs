@@ -4,21 +4,23 @@ mod found;
 mod imaged;
 mod starts;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use found::FoundStore;
 
 use super::image::{ImageOptions, Images};
 use super::recovery::{BaseFacts, LogFacts, Start, decide};
-use super::snapshot::SnapshotReader;
+use super::shelf::{Shelf, ShelfStanding, Shelved, StandingCell, examine};
+use super::snapshot::{SnapshotError, SnapshotReader};
 use super::troubles::{Trouble, Troubles};
 use super::writer::Writer;
-use super::{DirectoryLock, Reader, Registry, RegistryError, base};
+use super::{DirectoryLock, Reader, Registry, RegistryError};
 use crate::disk::{Disk, RealDisk};
 use crate::index::IndexOptions;
 use crate::log::{LogError, LogReader, SEGMENT_BYTES_MAX};
+use crate::store::Engine;
 
 /// How a registry is opened.
 #[derive(Clone, Debug)]
@@ -33,8 +35,12 @@ pub struct OpenOptions {
     pub segment_bytes_max: u64,
     /// When the image is written.
     pub image: ImageOptions,
-    /// The door to the log's files.
+    /// The door to our own files.
     pub disk: Arc<dyn Disk>,
+    /// What keeps the store.
+    pub engine: Engine,
+    /// After this long without a frame, the last one is vouched for by a mark.
+    pub mark_idle: Duration,
 }
 
 impl OpenOptions {
@@ -47,9 +53,15 @@ impl OpenOptions {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             image: ImageOptions::default(),
             disk: Arc::new(RealDisk),
+            engine: Engine::Sled,
+            mark_idle: MARK_IDLE,
         }
     }
 }
+
+/// Short enough that an idle registry is soon safe from taking its last frame for a torn tail; long enough to write no mark in between
+/// the batches of an import.
+const MARK_IDLE: Duration = Duration::from_secs(1);
 
 /// Everything that opening works on.
 struct Opening<'o> {
@@ -58,12 +70,14 @@ struct Opening<'o> {
     disk: Arc<dyn Disk>,
     troubles: Arc<Troubles>,
     notes: Vec<String>,
+    shelf: Shelf,
 }
 
 pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
-    let lock = DirectoryLock::take(directory)?;
-    let opening =
-        Opening { directory, options, disk: options.disk.clone(), troubles: Arc::new(Troubles::default()), notes: Vec::new() };
+    let lock = DirectoryLock::take(&*options.disk, directory)?;
+    let disk = options.disk.clone();
+    let shelf = Shelf::look(&*disk, directory)?;
+    let opening = Opening { directory, options, disk, troubles: Arc::new(Troubles::default()), notes: Vec::new(), shelf };
     opening.run(lock)
 }
 
@@ -75,30 +89,47 @@ impl Opening<'_> {
             Err(error @ (LogError::NewerFormat { .. } | LogError::UnknownFeatures { .. })) => (None, Some(error)),
             Err(error) => return Err(error.into()),
         };
-        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream));
+        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream))?;
         loop {
             let log_facts = match (&log, &newer) {
                 (_, Some(_)) => LogFacts::Newer,
                 (None, None) => LogFacts::None,
                 (Some(log), None) => LogFacts::Readable { first_sequence: log.first_sequence() },
             };
-            let base_path = base::path(self.directory);
-            let base = SnapshotReader::open(&base_path).ok();
+            let base = log.as_ref().and_then(|log| self.shelf.reached_by(log).next().cloned());
             let base_facts = match &base {
-                Some(base) => BaseFacts::At { sequence: base.header().position.sequence },
-                None if base_path.exists() => BaseFacts::Damaged,
+                Some(base) => BaseFacts::At { sequence: base.taken_at.sequence },
+                None if !self.shelf.is_empty() => BaseFacts::Useless,
                 None => BaseFacts::None,
             };
             let start = decide(log_facts, store.facts(), base_facts);
             tracing::debug!(?log_facts, store = ?store.facts(), ?base_facts, ?start, "deciding how to start");
+            if start == Start::FromBase
+                && let Some(base) = &base
+                && let Err(error) = SnapshotReader::open(&*self.disk, &base.path).and_then(|reader| examine(reader, &base.path))
+            {
+                self.give_up_snapshot(base, &error);
+                continue;
+            }
             let outcome = match (start, &log, store) {
                 (Start::NewStream, _, found) => self.new_stream(found.into_store()).map(Some),
                 (Start::FromStore, Some(log), FoundStore::Good { store, meta }) => self.start_from_store(log, store, &meta),
                 (Start::FromLog, Some(log), found) => self.start_from_log(log, found).map(Some),
-                (Start::FromBase, Some(log), found) => self.start_from_base(log, base, found).map(Some),
+                (Start::FromBase, Some(log), found) => match base {
+                    Some(base) => match self.start_from_base(log, &base, found)? {
+                        Ok(writer) => Ok(Some(writer)),
+                        Err(error) => {
+                            // Nothing of the store that was there is in the one that was being filled.
+                            self.give_up_snapshot(&base, &error);
+                            store = FoundStore::Absent;
+                            continue;
+                        }
+                    },
+                    None => return Err(self.refusal(newer, &found)),
+                },
                 (Start::StoreOnlyLogLost, _, FoundStore::Good { store, meta }) => {
                     let detail = format!("the store stands at sequence {}, the log does not reach it", meta.position.sequence);
-                    self.store_only(&store, &meta, &detail)
+                    self.store_only(store, &meta, &detail)
                 }
                 (_, _, found) => return Err(self.refusal(newer, &found)),
             };
@@ -112,17 +143,22 @@ impl Opening<'_> {
 
     fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
         let marker = self.failed_path();
-        if marker.exists() && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
+        if self.exists(&marker)? && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
             // It was judged to its last page, or rebuilt.
-            fs::remove_file(&marker).map_err(|source| RegistryError::Directory { path: marker, source })?;
+            self.disk.remove(&marker).map_err(RegistryError::directory(&marker))?;
         }
         writer.publish_view(true);
+        let log = LogReader::open(self.disk.clone(), &self.log_path()).ok().flatten();
+        let standing = ShelfStanding::look(&*self.disk, &self.shelf, log.as_ref());
         let reader =
             Reader { index: writer.reader.clone(), view: writer.view.clone(), data_age_max_s: self.options.data_age_max_s };
         Ok(Registry {
             directory: self.directory.to_owned(),
             stream: writer.position.stream,
-            image: Images::of(self.directory, self.options.image),
+            image: Images::of(&*self.disk, self.directory, self.options.image),
+            standing: StandingCell::of(standing),
+            log_files: Mutex::new(()),
+            disk: self.disk,
             reader,
             figures: writer.figures.clone(),
             troubles: self.troubles,
@@ -136,8 +172,25 @@ impl Opening<'_> {
         if let Some(error) = newer {
             return error.into();
         }
-        let detail = format!("the log is missing or begins too late; the store is {}", found.words());
+        let mut detail = format!("the log is missing or begins too late; the store is {}", found.words());
+        for (_, why) in &self.shelf.unusable {
+            detail.push_str("; ");
+            detail.push_str(why);
+        }
         RegistryError::NoVerifiedState { path: self.directory.to_owned(), detail }
+    }
+
+    /// A snapshot that is not what it seemed: the next older one is tried, or the whole log.
+    fn give_up_snapshot(&mut self, snapshot: &Shelved, error: &SnapshotError) {
+        let words = error.to_string();
+        tracing::warn!(detail = words, "a snapshot cannot be rebuilt from");
+        self.troubles.raise(Trouble::SnapshotDamaged, words.clone());
+        self.notes.push(format!("a snapshot cannot be rebuilt from: {words}"));
+        self.shelf.give_up(&snapshot.path, words);
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, RegistryError> {
+        self.disk.exists(path).map_err(RegistryError::directory(path))
     }
 
     fn log_path(&self) -> PathBuf {

@@ -9,28 +9,28 @@ use crate::index;
 use crate::log::{Chain, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
 use crate::registry::ledger::{Ledger, NO_HORIZON};
 use crate::registry::load::{self, LoadError};
-use crate::registry::snapshot::SnapshotReader;
+use crate::registry::shelf::Shelved;
+use crate::registry::snapshot::{SnapshotError, SnapshotReader};
 use crate::registry::troubles::Trouble;
 use crate::registry::view::today_in_japan;
-use crate::registry::write_behind::{Filling, Unjudged, WriteBehind};
+use crate::registry::write_behind::{Filling, Marker, Unjudged, WriteBehind};
 use crate::registry::writer::Writer;
 use crate::registry::{RegistryError, horizon_on};
+use crate::sabotage::{Sabotage, sabotaged};
 use crate::store::{Store, StoreMeta};
 
 impl Opening<'_> {
     pub(super) fn new_stream(&mut self, store: Option<Store>) -> Result<Writer, RegistryError> {
         let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|error| RegistryError::Directory {
-            path: self.directory.to_owned(),
-            source: std::io::Error::other(error.to_string()),
-        })?;
+        let random = getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()));
+        random.map_err(RegistryError::directory(self.directory))?;
         let stream = StreamId(id);
         let position = Position { stream, sequence: 0, chain: Chain::beginning(stream, None), state_checksum: 0 };
         let now = self.options.now_unix_ms;
         let mut writer = self.empty_writer(position)?;
         let log = LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?;
         writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
-        let store = store.map_or_else(|| Store::open(&self.store_path()), Ok)?;
+        let store = store.map_or_else(|| self.options.engine.open(&self.store_path()), Ok)?;
         self.attach(&mut writer, store, Filling::InPlace, None)?;
         self.begin_stream(&mut writer)?;
         Ok(writer)
@@ -57,20 +57,10 @@ impl Opening<'_> {
         self.unmark_rebuilding();
         self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
         match self.replay(log, &mut writer) {
-            Ok(end) if end.position.sequence < applied => {
-                let detail = format!("the log ends at sequence {}, the store stands at {applied}", end.position.sequence);
-                self.troubles.raise(Trouble::LogLost, detail);
-                writer.behind = None;
-            }
-            Ok(ReplayEnd { damage: Some(damage), .. }) => {
-                self.troubles.raise(Trouble::LogCorrupt, damage.to_string());
-                writer.behind = None;
-            }
-            Ok(end) => self.go_on(log, &mut writer, &end)?,
+            Ok(end) => self.go_on_if_whole(log, &mut writer, end, ("store", applied))?,
             Err(RegistryError::Log(LogError::OtherHistory { .. })) => return Ok(None),
             Err(RegistryError::Log(error @ LogError::Corrupt { .. })) => {
                 self.troubles.raise(Trouble::LogCorrupt, error.to_string());
-                writer.behind = None;
             }
             Err(RegistryError::Index(error)) => {
                 let sequence = writer.position.sequence;
@@ -86,30 +76,53 @@ impl Opening<'_> {
         let mut writer = self.empty_writer(self.verified(log.beginning().map_err(RegistryError::from))?)?;
         let store = self.fresh_store(found)?;
         self.attach(&mut writer, store, Filling::Anew, None)?;
-        self.rebuild(log, writer)
+        let replayed = self.replay(log, &mut writer);
+        self.rebuilt(log, writer, replayed, "log")
     }
 
+    /// Rebuilds from a snapshot that was read whole before; the inner error says that it is not one the log goes on from after all.
     pub(super) fn start_from_base(
         &mut self,
         log: &LogReader,
-        base: Option<SnapshotReader>,
+        base: &Shelved,
         found: FoundStore,
-    ) -> Result<Writer, RegistryError> {
-        let beginning = self.verified(log.beginning().map_err(RegistryError::from))?;
-        let mut writer = self.empty_writer(beginning)?;
+    ) -> Result<Result<Writer, SnapshotError>, RegistryError> {
+        let at = self.verified(base.continued_at(log).map_err(RegistryError::from))?;
+        let mut writer = self.empty_writer(at)?;
         let store = self.fresh_store(found)?;
-        if let Some(base) = base {
-            base.load(&mut writer, Some(&store), beginning)?;
+        match SnapshotReader::open(&*self.disk, &base.path)?.load(&mut writer, Some(&store), at) {
+            Ok(()) => {}
+            Err(RegistryError::Snapshot(error)) => {
+                drop(store);
+                self.remove_unfinished_store()?;
+                return Ok(Err(error));
+            }
+            Err(error) => return Err(error),
         }
         self.attach(&mut writer, store, Filling::Anew, None)?;
-        self.rebuild(log, writer)
+        let sequence = writer.position.sequence;
+        match self.replay(log, &mut writer) {
+            Err(RegistryError::Log(LogError::OtherHistory { .. })) => {
+                drop(writer);
+                self.remove_unfinished_store()?;
+                Ok(Err(SnapshotError::Damaged { path: base.path.clone(), what: "the log beside it has another history" }))
+            }
+            replayed => {
+                self.notes.push(format!("rebuilt from {} (sequence {sequence}) and the log behind it", base.path.display()));
+                self.rebuilt(log, writer, replayed, "snapshot").map(Ok)
+            }
+        }
     }
 
-    pub(super) fn store_only(&mut self, store: &Store, meta: &StoreMeta, detail: &str) -> Result<Option<Writer>, RegistryError> {
-        let writer = self.load_store(store, meta)?;
+    /// Answers from the store alone. It stays attached, so that a snapshot can be taken of it.
+    pub(super) fn store_only(&mut self, store: Store, meta: &StoreMeta, detail: &str) -> Result<Option<Writer>, RegistryError> {
+        let writer = self.load_store(&store, meta)?;
         self.troubles.raise(Trouble::LogLost, detail.to_owned());
         match writer {
-            Some(writer) => Ok(Some(writer)),
+            Some(mut writer) => {
+                self.attach(&mut writer, store, Filling::InPlace, None)?;
+                Ok(Some(writer))
+            }
             None => Err(RegistryError::NoVerifiedState {
                 path: self.directory.to_owned(),
                 detail: format!("{detail}; and the store does not add up to its checksum"),
@@ -117,13 +130,51 @@ impl Opening<'_> {
         }
     }
 
-    /// A rebuild needs the whole log. The store says nothing of itself before it is as far.
-    fn rebuild(&mut self, log: &LogReader, mut writer: Writer) -> Result<Writer, RegistryError> {
-        let replayed = self.replay(log, &mut writer);
-        let end = self.verified(replayed)?;
+    /// A rebuild needs the whole log. The store says nothing of itself before it is as far; one that never gets there is thrown away.
+    fn rebuilt(
+        &mut self,
+        log: &LogReader,
+        mut writer: Writer,
+        replayed: Result<ReplayEnd, RegistryError>,
+        from: &'static str,
+    ) -> Result<Writer, RegistryError> {
+        let end = match self.verified(replayed) {
+            Ok(end) => end,
+            Err(error) => {
+                drop(writer);
+                self.remove_unfinished_store()?;
+                return Err(error);
+            }
+        };
         writer.store_is_filled(self.options.now_unix_ms);
-        self.go_on(log, &mut writer, &end)?;
+        let sequence = writer.position.sequence;
+        self.go_on_if_whole(log, &mut writer, end, (from, sequence))?;
         Ok(writer)
+    }
+
+    /// Makes the log writable, unless something of it is damaged, or it ends before what stands beside it: then sequences would be
+    /// given a second time. The store stays attached either way, so that a snapshot can be taken.
+    fn go_on_if_whole(
+        &mut self,
+        log: &LogReader,
+        writer: &mut Writer,
+        end: ReplayEnd,
+        (what, stands_at): (&'static str, u64),
+    ) -> Result<(), RegistryError> {
+        let ends_at = end.position.sequence;
+        let snapshot = self.shelf.newest_of(log).filter(|snapshot| snapshot.taken_at.sequence > ends_at);
+        if ends_at < stands_at {
+            self.troubles
+                .raise(Trouble::LogLost, format!("the log ends at sequence {ends_at}, the {what} stands at {stands_at}"));
+        } else if let Some(snapshot) = snapshot {
+            let (path, sequence) = (snapshot.path.display(), snapshot.taken_at.sequence);
+            self.troubles.raise(Trouble::LogLost, format!("the log ends at sequence {ends_at}, {path} stands at {sequence}"));
+        } else if let Some(damage) = end.damage {
+            self.troubles.raise(Trouble::LogCorrupt, damage.to_string());
+        } else {
+            self.go_on(log, writer, &end)?;
+        }
+        Ok(())
     }
 
     /// Loads the store into a new index; `None` when it does not add up.
@@ -138,7 +189,7 @@ impl Opening<'_> {
             }
             Err(LoadError::Registry(error)) => return Err(error),
         };
-        if self.failed_path().exists()
+        if self.exists(&self.failed_path())?
             && let Err(detail) = load::check_history(store, meta)
         {
             tracing::warn!(detail, "the store is damaged");
@@ -162,7 +213,7 @@ impl Opening<'_> {
             && writer.total() == meta.position.state_checksum
             && writer.dossiers == meta.dossiers
             && writer.tally.rows == meta.rows;
-        if !adds_up {
+        if !adds_up && !sabotaged(Sabotage::BelieveTheStore) {
             return Ok(None);
         }
         let seconds = began.elapsed().as_secs_f64();
@@ -234,9 +285,10 @@ impl Opening<'_> {
         filling: Filling,
         unjudged: Option<Unjudged>,
     ) -> Result<(), RegistryError> {
-        let (applied, troubles) = (writer.position.sequence, self.troubles.clone());
-        let started = WriteBehind::start(store, applied, filling, unjudged, troubles, self.failed_path());
-        let behind = started.map_err(|source| RegistryError::Directory { path: self.store_path(), source })?;
+        let applied = writer.position.sequence;
+        let marker = Marker { disk: self.disk.clone(), path: self.failed_path() };
+        let started = WriteBehind::start(store, applied, filling, unjudged, self.troubles.clone(), marker);
+        let behind = started.map_err(RegistryError::directory(&self.store_path()))?;
         writer.behind = Some(behind);
         Ok(())
     }
@@ -244,7 +296,8 @@ impl Opening<'_> {
     pub(super) fn empty_writer(&self, position: Position) -> Result<Writer, RegistryError> {
         let (index, reader) = index::create(self.options.index)?;
         let ledger = Ledger::empty(NO_HORIZON);
-        Ok(Writer::new(index, reader, ledger, position, self.troubles.clone()))
+        let writer = Writer::new(index, reader, ledger, position, self.troubles.clone());
+        Ok(Writer { mark_idle: self.options.mark_idle, ..writer })
     }
 
     /// What is corrupt cannot be rebuilt from.

@@ -10,7 +10,7 @@ mod rows;
 mod view;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
@@ -51,6 +51,8 @@ pub(super) struct Writer {
     /// Views that a reader may still hold; kept so that no look-up ever frees one.
     pub(super) old_views: Vec<Arc<View>>,
     pub(super) last_write: Instant,
+    /// After this long without a frame, the last one is vouched for by a mark.
+    pub(super) mark_idle: Duration,
     pub(super) scratch: Vec<u8>,
     /// The memory of the last frame's payload, empty, for the next.
     pub(super) payload: Changes,
@@ -85,6 +87,7 @@ impl Writer {
             troubles,
             old_views: Vec::new(),
             last_write: Instant::now(),
+            mark_idle: Duration::ZERO,
             scratch: Vec::new(),
             payload: Changes::new(),
         }

@@ -5,6 +5,7 @@ use crate::log::FrameKind;
 use crate::registry::RegistryError;
 use crate::registry::plan::{Count, LaidOut, PastSource, Plan};
 use crate::registry::write_behind::{Effects, OwnedPast};
+use crate::sabotage::{Sabotage, sabotaged};
 use crate::store::{HistoryEntry, run_of};
 
 impl Writer {
@@ -12,9 +13,10 @@ impl Writer {
     pub(super) fn publish_plan(&mut self, plan: &Plan<'_>, laid_out: LaidOut, time_unix_ms: u64) -> Result<(), RegistryError> {
         let past = self.count(plan, unix_s(time_unix_ms));
         let mut interim = Vec::new();
-        let new = laid_out.gains.iter().filter(|gain| gain.old.is_none());
+        let half = if sabotaged(Sabotage::PublishHalfAFrame) { 1 } else { usize::MAX };
+        let new = laid_out.gains.iter().take(half).filter(|gain| gain.old.is_none());
         self.dossiers += self.index.insert_all(new.filter_map(|gain| laid_out.batch.dossier(gain.place)))?;
-        for gain in &laid_out.gains {
+        for gain in laid_out.gains.iter().take(half) {
             let (Some(old), Some(dossier)) = (gain.old, laid_out.batch.dossier(gain.place)) else { continue };
             let position = self.index.replace(old, dossier)?;
             if gain.interim {

@@ -1,16 +1,11 @@
 //! What the log says besides rows: masters, feeds, and the mark that vouches for what came before it.
 
-use std::time::Duration;
-
 use super::Writer;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
 use crate::log::{FrameKind, LogWriter, PAYLOAD_BYTES_MAX};
 use crate::record::payload::{FeedRecord, MasterPiece};
 use crate::registry::{KnownFile, RegistryError, load};
-
-/// After this long without a frame, the last one is vouched for by a mark.
-const IDLE: Duration = Duration::from_secs(1);
 
 impl Writer {
     /// Replaces a master table.
@@ -73,7 +68,7 @@ impl Writer {
 
     /// Whether nothing was written for a while and the last frame is not vouched for.
     pub(in crate::registry) fn wants_mark(&self) -> bool {
-        self.last_write.elapsed() > IDLE && !self.is_marked()
+        self.last_write.elapsed() >= self.mark_idle && !self.is_marked()
     }
 
     fn is_marked(&self) -> bool {

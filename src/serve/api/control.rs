@@ -23,6 +23,7 @@ use crate::ingest::register::{LocalRegister, Register};
 use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::{Registry, RegistryError};
+use crate::serve::background;
 use crate::serve::clock::now_unix_ms;
 use crate::serve::fast::{Method, Reply, Request as FastRequest};
 use crate::serve::service::Service;
@@ -133,7 +134,15 @@ async fn apply(State(owner): State<Owner>, body: Bytes) -> Result<Json<AppliedBo
 }
 
 async fn verify(State(owner): State<Owner>) -> Result<Json<crate::registry::verify::VerifyReport>, Failure> {
-    beside(move || Ok(owner.registry.verify_running()?)).await
+    beside(move || {
+        // It reads everything, and look-ups come first.
+        let registry = owner.registry;
+        let thread = background::spawn("verify", move || registry.verify_running());
+        let thread = thread.map_err(|error| Failure(format!("a thread: {error}")))?;
+        let verified = thread.join().map_err(|_| Failure("verifying failed; see the owner's log".to_owned()))?;
+        Ok(verified?)
+    })
+    .await
 }
 
 async fn snapshot(

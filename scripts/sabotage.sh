@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Breaks one promise after another and wants a test to notice each: the suite itself is tested.
+# Prints a line for each that a table can be made of: proof: <promise> | <sabotage> | <the test that noticed> | 1
+# Arguments are the names of sabotages to try; without any, all are.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0
+
+# What is broken | where the test is that must notice: lib or the name of a test target | which tests there
+list='
+SkipTheLogsSync|simulation|writing::an_import_may_be_cut_off
+AcknowledgeAFailedSync|simulation|faults::any_operation_may_fail
+SkipTheSegmentsDirectory|simulation|writing::a_roll_to_the_next_segment
+SkipTheDirectoriesAbove|simulation|writing::a_first_start
+BelieveWhatNobodySynced|simulation|writing::a_roll_to_the_next_segment
+LeaveHalfAFrame|simulation|faults::a_disk_may_be_full
+GoOnAfterAFailedSync|simulation|faults::any_operation_may_fail
+SkipTheChain|lib|log::tests
+CutWhatWasVouchedFor|lib|log::tests
+CutWhatTheStoreApplied|lib|log::tests
+CutAfterOneBadRead|simulation|faults::a_start_that_reads_wrongly
+SkipTheStateChecksum|registry|starting::nothing_of_a_frame
+PublishHalfAFrame|simulation|writing::an_import_may_be_cut_off
+LeaveAMovedRow|simulation|writing::an_import_may_be_cut_off
+ForgetAKey|simulation|writing::an_import_may_be_cut_off
+AnswerFromAWithdrawnRow|simulation|writing::an_import_may_be_cut_off
+ForgetAWithdrawal|simulation|walking
+BelieveTheStore|registry|starting
+BelieveTheSnapshot|registry|snapshots
+NameAnUnsyncedSnapshot|simulation|snapshots::a_snapshot_may_be_cut_off
+SkipReadingTheCopy|simulation|restoring::a_restore_that_reads_wrongly
+TrimTooFar|simulation|trimming
+SkipTheAuditsSync|lib|audit::tests::crashing
+SkipTheAuditsChain|lib|audit::tests::tampering
+'
+
+# The promise in words is the sabotage's own line in the source.
+words_of() {
+  grep -B1 "^    $1,\$" src/sabotage.rs | sed -n 's|^    /// \(.*\)\.$|\1|p'
+}
+
+cargo test --locked --features sabotage --no-run --message-format=json --lib --test simulation --test registry \
+  2>/dev/null >"${TMPDIR:-/tmp}/sabotage-$$.json" || {
+  echo "the build with the switches failed; build it by hand: cargo test --features sabotage --no-run"
+  exit 1
+}
+trap 'rm -f "${TMPDIR:-/tmp}/sabotage-$$.json"' EXIT
+
+# The test program of a target, as cargo said it.
+program_of() {
+  local target="$1"
+  [ "$target" = lib ] && target=shikaku
+  grep '"executable":"' "${TMPDIR:-/tmp}/sabotage-$$.json" | grep "\"name\":\"$target\"" | grep '"test":true' \
+    | sed -n 's|.*"executable":"\([^"]*\)".*|\1|p' | tail -1
+}
+
+missed=0
+tried=0
+for line in $list; do
+  IFS='|' read -r name target tests <<<"$line"
+  if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+  tried=$((tried + 1))
+  program="$(program_of "$target")"
+  output="$(SHIKAKU_SABOTAGE="$name" SHIKAKU_SEEDS=60 timeout 300 "$program" "$tests" 2>&1 || true)"
+  noticed="$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' <<<"$output" | head -1)"
+  if [ -n "$noticed" ]; then
+    echo "proof: the suite notices a broken promise | $(words_of "$name") ($name) | $noticed | 1"
+  else
+    echo "MISSED: $name: no test of '$tests' in '$target' failed"
+    missed=$((missed + 1))
+  fi
+done
+echo "$tried sabotages, $missed missed"
+[ "$missed" = 0 ]
