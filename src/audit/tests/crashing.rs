@@ -1,5 +1,7 @@
 //! The audit on a simulated disk: a crash after every operation of writing and sealing, and every operation failing once.
 
+#![expect(clippy::print_stdout, reason = "the line of proof is the output of the suite")]
+
 use super::*;
 use crate::disk::simulated::{Aftermath, Faults, SimulatedDisk};
 
