@@ -61,7 +61,7 @@ for line in $list; do
   if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
   tried=$((tried + 1))
   program="$(program_of "$target")"
-  output="$(SHIKAKU_SABOTAGE="$name" SHIKAKU_SEEDS=60 timeout 300 "$program" "$tests" 2>&1 || true)"
+  output="$(SHIKAKU_SABOTAGE="$name" timeout 300 "$program" "$tests" 2>&1 || true)"
   noticed="$(sed -n 's/^test \(.*\) \.\.\. FAILED$/\1/p' <<<"$output" | head -1)"
   if [ -n "$noticed" ]; then
     echo "proof: the suite notices a broken promise | $(words_of "$name") ($name) | $noticed | 1"

@@ -7,8 +7,10 @@ use crate::life::{Backups, Life};
 use crate::machine::{Machine, NOW};
 use crate::model::Model;
 
-/// How often a torn aftermath is drawn for each crash.
-const TORN: u64 = 4;
+/// How often a torn aftermath is drawn for each crash; more often where the walks are long too.
+fn torn_aftermaths() -> u64 {
+    if std::env::var_os("SHIKAKU_SEEDS").is_some() { 8 } else { 2 }
+}
 
 /// What is done, from which state on.
 pub(crate) struct Scenario {
@@ -64,9 +66,10 @@ impl Scenario {
         let (whole, changes) = self.live(None);
         assert!(!whole.machine.disk.is_off() && whole.possible.is_empty());
         let mut judged = 0;
+        let torn_aftermaths = torn_aftermaths();
         for change in 1..=changes {
             let (life, _) = self.live(Some(change));
-            let torn = (0..TORN).map(|seed| (Some(Aftermath::Torn), seed));
+            let torn = (0..torn_aftermaths).map(|seed| (Some(Aftermath::Torn), seed));
             let aftermaths = [(Some(Aftermath::Lost), 0), (Some(Aftermath::Kept), 0), (None, 0)];
             for (aftermath, seed) in aftermaths.into_iter().chain(torn) {
                 self.recover(&life, aftermath, change * 1_000 + seed);
