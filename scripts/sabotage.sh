@@ -25,11 +25,11 @@ LeaveAMovedRow|simulation|writing::an_import_may_be_cut_off
 ForgetAKey|simulation|writing::an_import_may_be_cut_off
 AnswerFromAWithdrawnRow|simulation|writing::an_import_may_be_cut_off
 ForgetAWithdrawal|simulation|walking
-BelieveTheStore|registry|starting
+BelieveTheStore|simulation|faults::a_store_that_lacks
 BelieveTheSnapshot|registry|snapshots
 NameAnUnsyncedSnapshot|simulation|snapshots::a_snapshot_may_be_cut_off
 SkipReadingTheCopy|simulation|restoring::a_restore_that_reads_wrongly
-TrimTooFar|simulation|trimming
+TrimTooFar|simulation|trimming::a_trimmed_log
 SkipTheAuditsSync|lib|audit::tests::crashing
 SkipTheAuditsChain|lib|audit::tests::tampering
 '

@@ -20,6 +20,8 @@ pub(crate) struct Scenario {
     pub(crate) deeds: Vec<Deed>,
     /// Whether the store is lost with every crash, and all must come from the log and what it goes on from.
     pub(crate) loses_the_store: bool,
+    /// The same for the newest snapshot on the shelf, where there are two.
+    pub(crate) loses_the_newest_snapshot: bool,
 }
 
 impl Scenario {
@@ -27,7 +29,14 @@ impl Scenario {
     pub(crate) fn after(life: Life, deeds: Vec<Deed>) -> Scenario {
         let Life { machine, registry, model, backups, .. } = life;
         registry.unwrap().close(NOW).unwrap();
-        Scenario { machine: machine.after_power_failure(Aftermath::Lost), model, backups, deeds, loses_the_store: false }
+        Scenario {
+            machine: machine.after_power_failure(Aftermath::Lost),
+            model,
+            backups,
+            deeds,
+            loses_the_store: false,
+            loses_the_newest_snapshot: false,
+        }
     }
 
     /// A life that stands before it.
@@ -91,6 +100,9 @@ impl Scenario {
         if self.loses_the_store {
             next.machine.disk.lose(&next.machine.directory.join("store").join("model"));
         }
+        if self.loses_the_newest_snapshot {
+            lose_the_newest_snapshot(&next.machine);
+        }
         let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             next.start_and_judge();
             next.judge_backup();
@@ -100,5 +112,13 @@ impl Scenario {
             eprintln!("crash {} and {aftermath:?}, seed {seed}, after:\n{}", seed / 1_000, life.told());
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+fn lose_the_newest_snapshot(machine: &Machine) {
+    let shelf = machine.disk.files_below(&machine.directory.join("snapshots"));
+    let snapshots: Vec<_> = shelf.iter().filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect();
+    if let [_, .., newest] = snapshots[..] {
+        machine.disk.lose(newest);
     }
 }
