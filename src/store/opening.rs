@@ -11,17 +11,18 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::{OnDisk, StoreError, words_of};
 
+/// What came of opening.
+type Opened = Result<Box<OnDisk>, StoreError>;
+
 thread_local! {
     /// Where the panic of this thread is reported.
-    static REPORT: RefCell<Option<Sender<Result<Box<OnDisk>, StoreError>>>> = const { RefCell::new(None) };
+    static REPORT: RefCell<Option<Sender<Opened>>> = const { RefCell::new(None) };
 }
 
 static HOOK: Once = Once::new();
 
 /// Runs `open` in another thread; a panic in it is an error here, even if the thread never ends.
-pub(super) fn in_a_thread_of_its_own(
-    open: impl FnOnce() -> Result<Box<OnDisk>, StoreError> + Send + 'static,
-) -> Result<Box<OnDisk>, StoreError> {
+pub(super) fn in_a_thread_of_its_own(open: impl FnOnce() -> Opened + Send + 'static) -> Opened {
     HOOK.call_once(report_panics);
     // Room for a panic's report and for what is returned after it.
     let (sender, receiver) = bounded(2);

@@ -25,18 +25,17 @@ pub(crate) struct Scenario {
 }
 
 impl Scenario {
+    /// What is done on a machine that holds this.
+    pub(crate) fn on(machine: Machine, model: Model, deeds: Vec<Deed>) -> Scenario {
+        let backups = Backups::default();
+        Scenario { machine, model, backups, deeds, loses_the_store: false, loses_the_newest_snapshot: false }
+    }
+
     /// What follows on what a life has come to, in order.
     pub(crate) fn after(life: Life, deeds: Vec<Deed>) -> Scenario {
         let Life { machine, registry, model, backups, .. } = life;
         registry.unwrap().close(NOW).unwrap();
-        Scenario {
-            machine: machine.after_power_failure(Aftermath::Lost),
-            model,
-            backups,
-            deeds,
-            loses_the_store: false,
-            loses_the_newest_snapshot: false,
-        }
+        Scenario { backups, ..Scenario::on(machine.after_power_failure(Aftermath::Lost), model, deeds) }
     }
 
     /// A life that stands before it.
