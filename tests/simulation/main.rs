@@ -11,6 +11,7 @@
     clippy::panic,
     clippy::cast_possible_truncation,
     clippy::print_stdout,
+    clippy::print_stderr,
     missing_docs,
     reason = "a panic in a test is its report"
 )]

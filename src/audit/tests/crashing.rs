@@ -1,5 +1,7 @@
 //! The audit on a simulated disk: a crash after every operation of writing and sealing, and every operation failing once.
 
+#![allow(clippy::print_stdout, reason = "a proof is a line of output")]
+
 use super::*;
 use crate::disk::simulated::{Aftermath, Faults, SimulatedDisk};
 
