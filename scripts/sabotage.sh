@@ -13,7 +13,7 @@ AcknowledgeAFailedSync|simulation|faults::any_operation_may_fail
 SkipTheSegmentsDirectory|simulation|writing::a_roll_to_the_next_segment
 SkipTheDirectoriesAbove|simulation|writing::a_first_start
 BelieveWhatNobodySynced|simulation|writing::a_roll_to_the_next_segment
-LeaveHalfAFrame|simulation|faults::a_disk_may_be_full
+LeaveHalfAFrame|lib|log::tests
 GoOnAfterAFailedSync|simulation|faults::any_operation_may_fail
 SkipTheChain|lib|log::tests
 CutWhatWasVouchedFor|lib|log::tests
