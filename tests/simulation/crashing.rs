@@ -35,7 +35,8 @@ impl Scenario {
     pub(crate) fn after(life: Life, deeds: Vec<Deed>) -> Scenario {
         let Life { machine, registry, model, backups, .. } = life;
         registry.unwrap().close(NOW).unwrap();
-        Scenario { backups, ..Scenario::on(machine.after_power_failure(Aftermath::Lost), model, deeds) }
+        // In order: the system writes out what nobody synced.
+        Scenario { backups, ..Scenario::on(machine.after_power_failure(Aftermath::Kept), model, deeds) }
     }
 
     /// A life that stands before it.

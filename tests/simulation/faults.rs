@@ -62,11 +62,11 @@ fn any_operation_may_fail() {
 fn a_disk_may_be_full_at_any_byte_and_registering_resumes_once_there_is_room() {
     let machine = Machine { segment_bytes_max: 1_200, ..Machine::new(8) };
     let scenario = Scenario::after(lived_in(machine), deeds());
-    let used = scenario.machine.disk.used_bytes();
     let mut judged = 0;
     for room in (0..6_000).step_by(61) {
         let mut life = scenario.begun(room);
         life.start().unwrap();
+        let used = life.machine.disk.used_bytes();
         life.machine.disk.set_faults(Faults { capacity_bytes: Some(used + room), ..Faults::default() });
         for deed in &scenario.deeds {
             let _ = life.take(deed);
