@@ -7,8 +7,10 @@ use crate::life::{Backups, Life};
 use crate::machine::{Machine, NOW};
 use crate::model::Model;
 
-/// How often a torn aftermath is drawn for each crash.
-const TORN: u64 = 4;
+/// How often a torn aftermath is drawn for each crash; more often where the walks are long too.
+fn torn_aftermaths() -> u64 {
+    if std::env::var_os("SHIKAKU_SEEDS").is_some() { 8 } else { 2 }
+}
 
 /// What is done, from which state on.
 pub(crate) struct Scenario {
@@ -18,14 +20,23 @@ pub(crate) struct Scenario {
     pub(crate) deeds: Vec<Deed>,
     /// Whether the store is lost with every crash, and all must come from the log and what it goes on from.
     pub(crate) loses_the_store: bool,
+    /// The same for the newest snapshot on the shelf, where there are two.
+    pub(crate) loses_the_newest_snapshot: bool,
 }
 
 impl Scenario {
+    /// What is done on a machine that holds this.
+    pub(crate) fn on(machine: Machine, model: Model, deeds: Vec<Deed>) -> Scenario {
+        let backups = Backups::default();
+        Scenario { machine, model, backups, deeds, loses_the_store: false, loses_the_newest_snapshot: false }
+    }
+
     /// What follows on what a life has come to, in order.
     pub(crate) fn after(life: Life, deeds: Vec<Deed>) -> Scenario {
         let Life { machine, registry, model, backups, .. } = life;
         registry.unwrap().close(NOW).unwrap();
-        Scenario { machine: machine.after_power_failure(Aftermath::Lost), model, backups, deeds, loses_the_store: false }
+        // In order: the system writes out what nobody synced.
+        Scenario { backups, ..Scenario::on(machine.after_power_failure(Aftermath::Kept), model, deeds) }
     }
 
     /// A life that stands before it.
@@ -64,9 +75,10 @@ impl Scenario {
         let (whole, changes) = self.live(None);
         assert!(!whole.machine.disk.is_off() && whole.possible.is_empty());
         let mut judged = 0;
+        let torn_aftermaths = torn_aftermaths();
         for change in 1..=changes {
             let (life, _) = self.live(Some(change));
-            let torn = (0..TORN).map(|seed| (Some(Aftermath::Torn), seed));
+            let torn = (0..torn_aftermaths).map(|seed| (Some(Aftermath::Torn), seed));
             let aftermaths = [(Some(Aftermath::Lost), 0), (Some(Aftermath::Kept), 0), (None, 0)];
             for (aftermath, seed) in aftermaths.into_iter().chain(torn) {
                 self.recover(&life, aftermath, change * 1_000 + seed);
@@ -88,6 +100,9 @@ impl Scenario {
         if self.loses_the_store {
             next.machine.disk.lose(&next.machine.directory.join("store").join("model"));
         }
+        if self.loses_the_newest_snapshot {
+            lose_the_newest_snapshot(&next.machine);
+        }
         let judged = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             next.start_and_judge();
             next.judge_backup();
@@ -97,5 +112,13 @@ impl Scenario {
             eprintln!("crash {} and {aftermath:?}, seed {seed}, after:\n{}", seed / 1_000, life.told());
             std::panic::resume_unwind(panic);
         }
+    }
+}
+
+fn lose_the_newest_snapshot(machine: &Machine) {
+    let shelf = machine.disk.files_below(&machine.directory.join("snapshots"));
+    let snapshots: Vec<_> = shelf.iter().filter(|path| path.extension().is_some_and(|extension| extension == "snap")).collect();
+    if let [_, .., newest] = snapshots[..] {
+        machine.disk.lose(newest);
     }
 }

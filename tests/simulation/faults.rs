@@ -1,6 +1,7 @@
 //! Operations that fail, a disk that fills up, bits that flip, files that vanish: what was acknowledged stays, and no answer is wrong.
 
 use shikaku::disk::simulated::{Aftermath, Faults};
+use shikaku::store::StoreBatch;
 
 use crate::crashing::Scenario;
 use crate::deeds::Deed;
@@ -61,11 +62,11 @@ fn any_operation_may_fail() {
 fn a_disk_may_be_full_at_any_byte_and_registering_resumes_once_there_is_room() {
     let machine = Machine { segment_bytes_max: 1_200, ..Machine::new(8) };
     let scenario = Scenario::after(lived_in(machine), deeds());
-    let used = scenario.machine.disk.used_bytes();
     let mut judged = 0;
     for room in (0..6_000).step_by(61) {
         let mut life = scenario.begun(room);
         life.start().unwrap();
+        let used = life.machine.disk.used_bytes();
         life.machine.disk.set_faults(Faults { capacity_bytes: Some(used + room), ..Faults::default() });
         for deed in &scenario.deeds {
             let _ = life.take(deed);
@@ -173,4 +174,25 @@ fn a_file_that_vanished_or_rotted_never_makes_an_answer_wrong() {
     }
     let test = "a_file_that_vanished_or_rotted_never_makes_an_answer_wrong";
     proved("the start refuses, takes no writes, or answers as before", "a bit rotted or a file vanished", test, judged);
+}
+
+#[test]
+fn a_store_that_lacks_a_dossier_is_rebuilt() {
+    let mut life = lived_in(Machine::new(12));
+    life.take_all(&deeds());
+    let recipients = life.model.dossiers();
+    life.registry.take().unwrap().close(NOW).unwrap();
+    for number in 1..=recipients + 1 {
+        let mut next = Life::of(life.machine.fork(number), life.model.clone(), life.backups.clone());
+        // Every value of it is whole; only one of them is missing.
+        let store = next.machine.engine().open(&next.machine.directory.join("store")).unwrap();
+        let mut batch = StoreBatch::default();
+        batch.remove_dossier(number);
+        store.apply_unplaced(batch).and_then(|()| store.flush()).unwrap();
+        drop(store);
+        next.start_and_judge();
+        next.goes_on();
+    }
+    let promise = "a store that does not add up is not believed, and is rebuilt from the log";
+    proved(promise, "a dossier missing in the store", "a_store_that_lacks_a_dossier_is_rebuilt", recipients + 1);
 }

@@ -15,7 +15,7 @@ use shikaku::registry::verify::{VerifyReport, verify_on};
 use shikaku::registry::{OpenOptions, Registry, RegistryError};
 use shikaku::store::{Engine, ModelOptions};
 
-use crate::model::{Model, Seen};
+use crate::model::{Entry, Model, Seen};
 use crate::rows::{self, CERTIFICATES, PEOPLE};
 
 /// 2026-11-22, midnight in Japan.
@@ -59,7 +59,7 @@ impl Machine {
         Arc::new(self.disk.clone())
     }
 
-    fn engine(&self) -> Engine {
+    pub(crate) fn engine(&self) -> Engine {
         Engine::Model(ModelOptions { disk: self.door(), flush_every_frames: self.flush_every_frames })
     }
 
@@ -125,9 +125,10 @@ fn ask(registry: &Registry, inquiry: &Inquiry) -> Seen {
     let entries = answer.entitlements.iter().map(|entitlement| {
         use shikaku::domain::decision::Row as _;
         let row = entitlement.row;
-        (row.recipient_number().parse().unwrap(), row.history_key().parse().unwrap(), row.valid_to())
+        let number = |text: &str| text.parse().unwrap();
+        (number(row.recipient_number()), number(row.history_key()), row.valid_to(), number(row.segment()))
     });
-    let mut entries: Vec<(u8, u8, shikaku::domain::day::Day)> = entries.collect();
+    let mut entries: Vec<Entry> = entries.collect();
     entries.sort_unstable();
     (answer.verdict, entries)
 }

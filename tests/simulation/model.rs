@@ -31,8 +31,11 @@ pub(crate) struct Model {
     pub(crate) files: BTreeMap<String, bool>,
 }
 
-/// What a clerk sees: the verdict, and of each certificate its number, its period and its last day.
-pub(crate) type Seen = (Verdict, Vec<(u8, u8, Day)>);
+/// What a clerk sees: the verdict, and of each certificate an entry.
+pub(crate) type Seen = (Verdict, Vec<Entry>);
+
+/// Its number, its period, the period's last day, and its segment.
+pub(crate) type Entry = (u8, u8, Day, u8);
 
 impl Model {
     pub(crate) fn new() -> Model {
@@ -157,7 +160,7 @@ fn told<'r>(rows: impl Iterator<Item = &'r Row>) -> Seen {
             .or(to_come.min_by_key(|row| row.first_day()).map(|row| (Verdict::Future, row)))
             .unwrap();
         verdict = verdict.min(says);
-        entries.push((row.certificate, row.period, row.last_day()));
+        entries.push((row.certificate, row.period, row.last_day(), row.segment));
     }
     (verdict, entries)
 }

@@ -72,13 +72,7 @@ fn what_follows_a_restore_may_be_cut_off_after_any_operation() {
     let (machine, model) = backed_up(6);
     restored(&machine).unwrap();
     let deeds = vec![Deed::register(&[Row::of(5, 1, 2)]), Deed::withdraw(Row::of(1, 1, 1)), Deed::Snapshot];
-    let scenario = Scenario {
-        machine: machine.after_power_failure(Aftermath::Lost),
-        model,
-        backups: Default::default(),
-        deeds,
-        loses_the_store: false,
-    };
+    let scenario = Scenario::on(machine.after_power_failure(Aftermath::Lost), model, deeds);
     // The backup it came from is somebody else's.
     scenario.machine.disk.lose(backup());
     let count = scenario.crash_everywhere();

@@ -15,7 +15,7 @@ use crate::machine::{Machine, NOW, backup, difference};
 use crate::proof::proved;
 use crate::rows::{Row, RowChange};
 
-const SEEDS: u64 = 200;
+const SEEDS: u64 = 300;
 const STEPS: u64 = 40;
 
 struct Walk {
@@ -206,7 +206,12 @@ fn whatever_happens_to_its_disk_the_registry_holds_what_it_acknowledged() {
                     if seed >= seeds {
                         return;
                     }
-                    let (its_crashes, its_faults) = walk(seed);
+                    let walked = std::panic::catch_unwind(|| walk(seed));
+                    let (its_crashes, its_faults) = walked.unwrap_or_else(|panic| {
+                        // The others need not walk on.
+                        next.store(seeds, Ordering::Relaxed);
+                        std::panic::resume_unwind(panic)
+                    });
                     crashes.fetch_add(its_crashes, Ordering::Relaxed);
                     faults.fetch_add(its_faults, Ordering::Relaxed);
                 }

@@ -54,8 +54,7 @@ fn a_roll_to_the_next_segment_may_be_cut_off_after_any_operation() {
 #[test]
 fn a_first_start_may_be_cut_off_after_any_operation() {
     let deeds = vec![Deed::register(&[Row::of(0, 1, 0)])];
-    let scenario =
-        Scenario { machine: Machine::new(3), model: Model::new(), backups: Default::default(), deeds, loses_the_store: false };
+    let scenario = Scenario::on(Machine::new(3), Model::new(), deeds);
     let count = scenario.crash_everywhere();
     proved(PROMISE, "crash after every operation of a first start", "a_first_start_may_be_cut_off_after_any_operation", count);
 }

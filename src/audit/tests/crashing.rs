@@ -1,6 +1,6 @@
 //! The audit on a simulated disk: a crash after every operation of writing and sealing, and every operation failing once.
 
-#![expect(clippy::print_stdout, reason = "the line of proof is the output of the suite")]
+#![allow(clippy::print_stdout, reason = "a proof is a line of output")]
 
 use super::*;
 use crate::disk::simulated::{Aftermath, Faults, SimulatedDisk};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,12 +26,29 @@ pub struct ModelOptions {
 
 type Map = BTreeMap<Vec<u8>, Vec<u8>>;
 
+#[derive(Default)]
+struct Maps {
+    dossiers: Map,
+    history: Map,
+    ledger: Map,
+}
+
+impl Maps {
+    fn of(&self, tree: TreeName) -> &Map {
+        match tree {
+            TreeName::Dossiers => &self.dossiers,
+            TreeName::History => &self.history,
+            TreeName::Ledger => &self.ledger,
+        }
+    }
+}
+
 /// The trees of a model; handles share them.
 #[derive(Clone)]
 pub(in crate::store) struct Model {
     disk: Arc<dyn Disk>,
     directory: Arc<PathBuf>,
-    maps: Arc<Mutex<[Map; 3]>>,
+    maps: Arc<Mutex<Maps>>,
 }
 
 impl Model {
@@ -43,21 +60,21 @@ impl Model {
                 file.read_exact_at(&mut bytes, 0).map_err(refused)?;
                 decode(&bytes).ok_or(StoreError::Damaged("model"))?
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => <[Map; 3]>::default(),
+            Err(error) if error.kind() == ErrorKind::NotFound => Maps::default(),
             Err(error) => return Err(refused(error)),
         };
         Ok(Model { disk: options.disk.clone(), directory: Arc::new(directory.to_owned()), maps: Arc::new(Mutex::new(maps)) })
     }
 
     pub(super) fn value(&self, tree: TreeName, key: &[u8]) -> Option<InlineArray> {
-        map_of(&self.maps(), tree).get(key).map(|value| InlineArray::from(value.as_slice()))
+        self.maps().of(tree).get(key).map(|value| InlineArray::from(value.as_slice()))
     }
 
     pub(super) fn are_empty(&self) -> bool {
-        self.maps().iter().all(Map::is_empty)
+        let maps = self.maps();
+        TreeName::ALL.iter().all(|tree| maps.of(*tree).is_empty())
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "the engine that it stands for takes a range by value")]
     pub(super) fn each(
         &self,
         tree: TreeName,
@@ -65,14 +82,17 @@ impl Model {
         mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let maps = self.maps();
-        let all = map_of(&maps, tree).iter();
-        let mut inside = all.filter(|(key, _)| keys.as_ref().is_none_or(|keys| keys.contains(&key.as_slice())));
-        inside.try_for_each(|(key, value)| take(key, value))
+        let map = maps.of(tree);
+        let mut items: Box<dyn Iterator<Item = (&Vec<u8>, &Vec<u8>)>> = match keys.map(RangeInclusive::into_inner) {
+            Some((first, last)) => Box::new(map.range::<[u8], _>((Bound::Included(first), Bound::Included(last)))),
+            None => Box::new(map.iter()),
+        };
+        items.try_for_each(|(key, value)| take(key, value))
     }
 
     pub(super) fn apply(&self, batch: StoreBatch) {
         let mut maps = self.maps();
-        let [dossiers, history, ledger] = &mut *maps;
+        let Maps { dossiers, history, ledger } = &mut *maps;
         write(history, batch.history);
         write(ledger, batch.ledger);
         write(dossiers, batch.dossiers);
@@ -88,7 +108,7 @@ impl Model {
         self.disk.sync_directory(&self.directory).map_err(refused)
     }
 
-    fn maps(&self) -> MutexGuard<'_, [Map; 3]> {
+    fn maps(&self) -> MutexGuard<'_, Maps> {
         self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -108,15 +128,6 @@ fn refused(error: std::io::Error) -> StoreError {
     StoreError::Engine(error.to_string())
 }
 
-fn map_of(maps: &[Map; 3], tree: TreeName) -> &Map {
-    let [dossiers, history, ledger] = maps;
-    match tree {
-        TreeName::Dossiers => dossiers,
-        TreeName::History => history,
-        TreeName::Ledger => ledger,
-    }
-}
-
 fn write(map: &mut Map, writes: Writes) {
     for (key, value) in writes.0 {
         match value {
@@ -127,9 +138,9 @@ fn write(map: &mut Map, writes: Writes) {
 }
 
 /// Three times: a count, then for each entry the lengths of key and value, and both; a checksum behind it all.
-fn encode(maps: &[Map; 3]) -> Vec<u8> {
+fn encode(maps: &Maps) -> Vec<u8> {
     let mut out = Vec::new();
-    for map in maps {
+    for map in TreeName::ALL.map(|tree| maps.of(tree)) {
         out.extend_from_slice(&(map.len() as u64).to_le_bytes());
         for (key, value) in map {
             out.extend_from_slice(&(key.len() as u64).to_le_bytes());
@@ -143,13 +154,13 @@ fn encode(maps: &[Map; 3]) -> Vec<u8> {
     out
 }
 
-fn decode(bytes: &[u8]) -> Option<[Map; 3]> {
+fn decode(bytes: &[u8]) -> Option<Maps> {
     let (mut rest, checksum) = bytes.split_last_chunk::<8>()?;
     if xxh3_64(rest) != u64::from_le_bytes(*checksum) {
         return None;
     }
-    let mut maps = <[Map; 3]>::default();
-    for map in &mut maps {
+    let mut maps = Maps::default();
+    for map in [&mut maps.dossiers, &mut maps.history, &mut maps.ledger] {
         for _ in 0..length(&mut rest)? {
             let (key, value) = (length(&mut rest)?, length(&mut rest)?);
             let (key, behind) = rest.split_at_checked(key)?;
