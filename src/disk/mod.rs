@@ -33,6 +33,10 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
     /// Makes a directory (mode 0700) and those above it.
     fn create_directory(&self, directory: &Path) -> io::Result<()>;
+    /// How much room is left where a directory lies, bytes.
+    fn free_bytes(&self, _directory: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
 }
 
 /// An open file.

@@ -54,6 +54,11 @@ impl Disk for RealDisk {
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(directory)
     }
+
+    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(directory)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
 }
 
 #[derive(Debug)]

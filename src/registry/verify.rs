@@ -54,6 +54,8 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         return Ok(empty(report));
     }
     let _lock = DirectoryLock::take(directory)?;
+    // Before the store: where a later version wrote the log, this one must not touch its store either.
+    let log = LogReader::open(Arc::new(RealDisk), &log_path)?;
     let store = if store_path.exists() { Some(Store::open(&store_path)) } else { None };
     let (store, store_fault) = match store {
         None => (None, None),
@@ -63,7 +65,7 @@ pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
         },
         Some(Err(error)) => (None, Some(error)),
     };
-    let Some(log) = LogReader::open(Arc::new(RealDisk), &log_path)? else {
+    let Some(log) = log else {
         if store.is_none() && store_fault.is_none() && !base_path.exists() {
             // A new stream was begun, and got no further than its directories.
             return Ok(empty(report));

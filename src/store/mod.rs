@@ -9,9 +9,11 @@ mod meta;
 mod opening;
 mod value;
 
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use meta::StoreMeta;
 pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
@@ -22,6 +24,9 @@ pub enum StoreError {
     /// The engine said no.
     #[error("the store failed: {0}")]
     Engine(String),
+    /// The disk had no room for what the engine wanted to write.
+    #[error("the store has no room on the disk: {0}")]
+    NoRoom(String),
     /// The engine panicked.
     #[error("the store panicked: {0}")]
     Panicked(String),
@@ -40,9 +45,21 @@ const CACHE_BYTES: usize = 128 << 20;
 /// The store. A handle is for one thread (sled's are not `Sync`); clone it for another.
 #[derive(Clone)]
 pub struct Store {
-    /// Boxed: sled keeps tens of kilobytes of its own in every handle, and a few of them by value would fill a thread's stack.
-    trees: Box<Trees>,
+    /// Boxed: sled keeps tens of kilobytes of its own in every handle, and a few of them by value would fill a thread's stack. Always
+    /// there until the handle is dropped.
+    trees: Option<Box<Trees>>,
     directory: Arc<PathBuf>,
+    health: Arc<Health>,
+}
+
+/// What all handles on one store know of it.
+#[derive(Default)]
+struct Health {
+    /// The engine failed. After a flush that failed it waits for that flush for ever, in the next one and wherever a handle is dropped
+    /// (1.0.0-alpha.124), so from then on it is neither asked nor closed.
+    failed: AtomicBool,
+    /// Held while the engine flushes, so that nobody waits inside it for a flush that is about to fail.
+    flushing: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -124,7 +141,7 @@ impl Store {
             let history = db.open_tree("history")?;
             let ledger = db.open_tree("ledger")?;
             let trees = Box::new(Trees { db, dossiers, history, ledger });
-            Ok(Store { trees, directory: Arc::new(directory.to_owned()) })
+            Ok(Store { trees: Some(trees), directory: Arc::new(directory.to_owned()), health: Arc::default() })
         })
     }
 
@@ -137,16 +154,24 @@ impl Store {
     /// wrote (1.0.0-alpha.124 forgets which of them were flushed), so a store that writes for long holds everything it wrote.
     pub fn reopened(self) -> Result<Store, StoreError> {
         let directory = self.directory.clone();
-        guarded(|| {
-            drop(self);
-            Ok(())
-        })?;
+        let health = self.health.clone();
+        drop(self);
+        if health.failed.load(Ordering::Acquire) {
+            return Err(StoreError::Engine("it failed when it was closed".to_owned()));
+        }
         Store::open(&directory)
+    }
+
+    /// Calls the engine, unless it failed before; a failure is remembered.
+    fn ask<T>(&self, call: impl FnOnce(&Trees) -> std::io::Result<T>) -> Result<T, StoreError> {
+        let trees = self.trees.as_deref().filter(|_| !self.health.failed.load(Ordering::Acquire));
+        let trees = trees.ok_or_else(|| StoreError::Engine("it failed before".to_owned()))?;
+        guarded(|| call(trees)).inspect_err(|_| self.health.failed.store(true, Ordering::Release))
     }
 
     /// What the store says it is; `None` when nothing was ever applied.
     pub fn meta(&self) -> Result<Option<StoreMeta>, StoreError> {
-        let value = guarded(|| self.trees.dossiers.get(META_KEY))?;
+        let value = self.ask(|trees| trees.dossiers.get(META_KEY))?;
         let Some(value) = value else { return Ok(None) };
         let bytes = value::opened(&value).ok_or(StoreError::Damaged("dossiers"))?;
         StoreMeta::decode(bytes).map(Some).ok_or(StoreError::Damaged("dossiers"))
@@ -154,8 +179,7 @@ impl Store {
 
     /// Whether nothing at all is in it.
     pub fn is_empty(&self) -> Result<bool, StoreError> {
-        let trees = &self.trees;
-        guarded(|| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
+        self.ask(|trees| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
     }
 
     /// Writes a batch that ends on a frame boundary, and says where that is. What history and ledger gain goes first: it overwrites
@@ -168,17 +192,18 @@ impl Store {
 
     /// Writes a part of a store that is being filled; until [`Store::apply`] says where it stands, it counts as empty.
     pub fn apply_unplaced(&self, batch: StoreBatch) -> Result<(), StoreError> {
-        guarded(|| {
-            self.trees.history.apply_batch(batch.history)?;
-            self.trees.ledger.apply_batch(batch.ledger)?;
-            self.trees.dossiers.apply_batch(batch.dossiers)?;
-            self.trees.ledger.apply_batch(batch.ledger_obsolete)
+        self.ask(|trees| {
+            trees.history.apply_batch(batch.history)?;
+            trees.ledger.apply_batch(batch.ledger)?;
+            trees.dossiers.apply_batch(batch.dossiers)?;
+            trees.ledger.apply_batch(batch.ledger_obsolete)
         })
     }
 
     /// Makes everything applied durable.
     pub fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.trees.db.flush().map(|_| ()))
+        let _flushing = self.health.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.ask(|trees| trees.db.flush().map(|_| ()))
     }
 
     /// Calls `take` with every dossier whose number lies in a range, in order of their numbers.
@@ -187,8 +212,8 @@ impl Store {
         numbers: std::ops::Range<u64>,
         mut take: impl FnMut(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.trees.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
-        while let Some(item) = guarded(|| items.next().transpose())? {
+        let mut items = self.ask(|trees| Ok(trees.dossiers.range(dossier_key(numbers.start)..dossier_key(numbers.end))))?;
+        while let Some(item) = self.ask(|_| items.next().transpose())? {
             take(value::opened(&item.1).ok_or(StoreError::Damaged("dossiers"))?)?;
         }
         Ok(())
@@ -196,8 +221,8 @@ impl Store {
 
     /// Calls `take` with sequence, kind, time (ms since 1970) and payload of every master piece and feed record, oldest first.
     pub fn scan_ledger(&self, mut take: impl FnMut(u64, u8, u64, &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.trees.ledger.iter()))?;
-        while let Some((key, value)) = guarded(|| items.next().transpose())? {
+        let mut items = self.ask(|trees| Ok(trees.ledger.iter()))?;
+        while let Some((key, value)) = self.ask(|_| items.next().transpose())? {
             let damaged = StoreError::Damaged("ledger");
             let sequence = key.first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes)).ok_or(damaged.clone())?;
             let bytes = value::opened(&value).ok_or(damaged.clone())?;
@@ -210,8 +235,8 @@ impl Store {
 
     /// Calls `take` with the key and the value of every entry of the history.
     pub fn scan_history(&self, mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>) -> Result<(), StoreError> {
-        let mut items = guarded(|| Ok(self.trees.history.iter()))?;
-        while let Some((key, value)) = guarded(|| items.next().transpose())? {
+        let mut items = self.ask(|trees| Ok(trees.history.iter()))?;
+        while let Some((key, value)) = self.ask(|_| items.next().transpose())? {
             take(&key, value::opened(&value).ok_or(StoreError::Damaged("history"))?)?;
         }
         Ok(())
@@ -230,9 +255,9 @@ impl Store {
     }
 
     fn last_in_run(&self, prefix: &[u8]) -> Result<Option<HistoryKind>, StoreError> {
-        let mut items = guarded(|| Ok(self.trees.history.scan_prefix(prefix)))?;
+        let mut items = self.ask(|trees| Ok(trees.history.scan_prefix(prefix)))?;
         let mut last = None;
-        while let Some((key, _)) = guarded(|| items.next().transpose())? {
+        while let Some((key, _)) = self.ask(|_| items.next().transpose())? {
             last = Some(HistoryKind::of_key(&key).ok_or(StoreError::Damaged("history"))?);
         }
         Ok(last)
@@ -243,6 +268,22 @@ impl Store {
         let value = value::sealed(bytes);
         batch.bytes += value.len();
         batch.history.insert(key, value);
+    }
+}
+
+impl Drop for Store {
+    /// The engine flushes wherever a handle is dropped. One that failed would wait there for ever: its handles stay as they are until the
+    /// process ends.
+    fn drop(&mut self) {
+        let _flushing = self.health.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(trees) = self.trees.take() else { return };
+        let failed = self.health.failed.load(Ordering::Acquire) || guarded(|| trees.db.flush()).is_err();
+        self.health.failed.store(failed, Ordering::Release);
+        if failed {
+            std::mem::forget(trees);
+        } else {
+            drop(trees);
+        }
     }
 }
 
@@ -258,6 +299,7 @@ fn dossier_key(number: u64) -> [u8; 9] {
 fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError> {
     match std::panic::catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if matches!(error.kind(), StorageFull | QuotaExceeded) => Err(StoreError::NoRoom(error.to_string())),
         Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
         Err(panic) => Err(StoreError::Panicked(words_of(&*panic))),
     }

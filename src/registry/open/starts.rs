@@ -78,8 +78,9 @@ impl Opening<'_> {
 
     pub(super) fn start_from_log(&mut self, log: &LogReader, found: FoundStore) -> Result<Writer, RegistryError> {
         let mut writer = self.empty_writer(self.verified(log.beginning())?)?;
-        let store = self.fresh_store(found)?;
-        self.attach(&mut writer, store, Filling::Anew, None)?;
+        if let Some(store) = self.fresh_store(found)? {
+            self.attach(&mut writer, store, Filling::Anew, None)?;
+        }
         self.rebuild(log, writer)
     }
 
@@ -93,9 +94,11 @@ impl Opening<'_> {
         let mut writer = self.empty_writer(beginning)?;
         let store = self.fresh_store(found)?;
         if let Some(base) = base {
-            base.load(&mut writer, Some(&store), beginning)?;
+            base.load(&mut writer, store.as_ref(), beginning)?;
         }
-        self.attach(&mut writer, store, Filling::Anew, None)?;
+        if let Some(store) = store {
+            self.attach(&mut writer, store, Filling::Anew, None)?;
+        }
         self.rebuild(log, writer)
     }
 
@@ -186,8 +189,11 @@ impl Opening<'_> {
         Ok(end)
     }
 
-    /// Makes the log writable behind what was replayed.
+    /// Makes the log writable behind what was replayed, unless the disk has no room for that.
     fn go_on(&mut self, log: &LogReader, writer: &mut Writer, end: &ReplayEnd) -> Result<(), RegistryError> {
+        if self.troubles.has(Trouble::NoRoomAtStart) {
+            return Ok(());
+        }
         if let Some(torn) = &end.torn {
             let note = format!(
                 "cut a torn tail of {} bytes at offset {} of {} (sequence {} was never acknowledged); its bytes are kept beside it",
@@ -199,7 +205,13 @@ impl Opening<'_> {
             self.troubles.raise(Trouble::TornTailCut, note.clone());
             self.notes.push(note);
         }
-        let log = log.writer_behind(end, self.options.now_unix_ms)?;
+        let log = match log.writer_behind(end, self.options.now_unix_ms) {
+            Err(error) if error.is_out_of_room() => {
+                self.start_without_writing(&error.to_string());
+                return Ok(());
+            }
+            log => log?,
+        };
         writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
         self.begin_stream(writer)
     }
