@@ -278,6 +278,11 @@ impl SnapshotReader {
         Ok(summary)
     }
 
+    /// More keys than this cannot be in the file, whatever it says of itself: each takes some bytes of a dossier.
+    fn keys_max(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |file| file.len() / 8)
+    }
+
     /// Loads everything into an empty writer, which then stands at `beginning`, the place where the log of the restored stream
     /// begins, and into an empty store, which says nothing of itself yet.
     pub(super) fn load(mut self, writer: &mut Writer, store: Option<&Store>, beginning: Position) -> Result<(), RegistryError> {
@@ -286,7 +291,7 @@ impl SnapshotReader {
         let (not_a_dossier, not_ledger) = (damaged("a dossier is not valid"), damaged("a ledger entry is not valid"));
         let does_not_add_up = damaged("its content does not add up to its checksum");
         let another_log = damaged("the log beside it did not begin with it");
-        writer.index.reserve(usize::try_from(meta.keys).unwrap_or(0))?;
+        writer.index.reserve(usize::try_from(meta.keys.min(self.keys_max())).unwrap_or(0))?;
         let mut filling = Filling::new(writer.index.loader());
         writer.ledger.horizon = meta.horizon;
         let mut batch = StoreBatch::default();
