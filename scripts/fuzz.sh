@@ -21,7 +21,8 @@ fi
 all=(request question batch registration_file frame segment snapshot tokens configuration)
 seconds=${1:-$((60 / ${#all[@]}))}
 shift || true
-targets=("${@:-${all[@]}}")
+targets=("$@")
+if [ ${#targets[@]} = 0 ]; then targets=("${all[@]}"); fi
 
 # What `cargo fuzz` passes: edges counted, comparisons traced, memory watched; assertions and overflow checks stand in the manifest.
 flags=(
@@ -44,7 +45,7 @@ for name in "${targets[@]}"; do
   [ -f "fuzz/dictionaries/$name" ] && dictionary=("-dict=fuzz/dictionaries/$name")
   # New input goes into the first folder, which is thrown away; the seeds stay as they are.
   TMPDIR="$scratch/tmp" ASAN_OPTIONS="detect_leaks=0:allocator_may_return_null=0" \
-    "fuzz/target/$target/release/$name" "$scratch/corpus/$name" "fuzz/corpus/$name" \
+    nice "fuzz/target/$target/release/$name" "$scratch/corpus/$name" "fuzz/corpus/$name" \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=256 -max_len=16384 \
     -artifact_prefix="fuzz/artifacts/$name/" -print_final_stats=1 "${dictionary[@]}" >"$scratch/$name.log" 2>&1 || {
       tail -n 60 "$scratch/$name.log"

@@ -71,7 +71,7 @@ pub fn start_import(place: &Place) -> (Running, PathBuf) {
 pub fn assert_answered_up_to(server: &Server, line: u64) {
     let whole = undisturbed();
     let population = &whole.population;
-    let known: Vec<u64> = (0..RECIPIENTS).filter(|index| whole.last_lines[*index as usize] <= line).collect();
+    let known: Vec<u64> = (0..RECIPIENTS).filter(|index| whole.last_lines[usize::try_from(*index).unwrap()] <= line).collect();
     for run in known.chunks(4000) {
         let recipients: Vec<_> = run.iter().map(|index| population.recipient(*index)).collect();
         let lines: String = recipients.iter().map(|recipient| recipient.ask_member(true).line(None) + "\n").collect();
