@@ -54,7 +54,7 @@ for name in "${targets[@]}"; do
     }
   executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$scratch/$name.log")
   peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$scratch/$name.log")
-  edges=$(grep -o 'cov: [0-9]*' "$scratch/$name.log" | tail -n 1)
+  edges=$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$scratch/$name.log" | tail -n 1)
   total=$((total + executions))
   echo "proof: an answer or an error, never a panic, memory bounded | hostile input to $name | scripts/fuzz.sh $name | $executions executions, $edges edges, peak $peak MB"
 done
