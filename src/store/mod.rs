@@ -13,7 +13,7 @@ use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use meta::StoreMeta;
 pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
@@ -49,22 +49,45 @@ pub struct Store {
     /// there until the handle is dropped.
     trees: Option<Box<Trees>>,
     directory: Arc<PathBuf>,
-    health: Arc<Health>,
+    engine: Arc<Engine>,
 }
 
-/// What all handles on one store know of it.
-#[derive(Default)]
-struct Health {
-    /// The engine failed. After a flush that failed it waits for that flush for ever, in the next one and wherever a handle is dropped
-    /// (1.0.0-alpha.124), so from then on it is neither asked nor closed.
-    failed: AtomicBool,
-    /// Held while the engine flushes, so that nobody waits inside it for a flush that is about to fail.
-    flushing: Mutex<()>,
+/// The engine behind all handles on one store.
+///
+/// After a flush that failed, the next one waits for it for ever (1.0.0-alpha.124), and the engine flushes wherever one of its own handles
+/// is dropped. So writing, flushing and dropping take turns, what is dropped was flushed before, and an engine that failed is neither asked
+/// nor closed again: it stays as it is until the process ends.
+struct Engine {
+    db: Mutex<Option<Box<sled::Db<FANOUT>>>>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Engine {
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    fn note_failure(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    fn db(&self) -> MutexGuard<'_, Option<Box<sled::Db<FANOUT>>>> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let Some(db) = self.db().take() else { return };
+        if self.has_failed() || guarded(|| db.flush()).is_err() {
+            self.note_failure();
+            std::mem::forget(db);
+        }
+    }
 }
 
 #[derive(Clone)]
 struct Trees {
-    db: sled::Db<FANOUT>,
     dossiers: Tree,
     history: Tree,
     ledger: Tree,
@@ -140,8 +163,9 @@ impl Store {
             let dossiers = db.open_tree("dossiers")?;
             let history = db.open_tree("history")?;
             let ledger = db.open_tree("ledger")?;
-            let trees = Box::new(Trees { db, dossiers, history, ledger });
-            Ok(Store { trees: Some(trees), directory: Arc::new(directory.to_owned()), health: Arc::default() })
+            let trees = Box::new(Trees { dossiers, history, ledger });
+            let engine = Arc::new(Engine { db: Mutex::new(Some(Box::new(db))), failed: Arc::default() });
+            Ok(Store { trees: Some(trees), directory: Arc::new(directory.to_owned()), engine })
         })
     }
 
@@ -154,9 +178,9 @@ impl Store {
     /// wrote (1.0.0-alpha.124 forgets which of them were flushed), so a store that writes for long holds everything it wrote.
     pub fn reopened(self) -> Result<Store, StoreError> {
         let directory = self.directory.clone();
-        let health = self.health.clone();
+        let failed = self.engine.failed.clone();
         drop(self);
-        if health.failed.load(Ordering::Acquire) {
+        if failed.load(Ordering::Acquire) {
             return Err(StoreError::Engine("it failed when it was closed".to_owned()));
         }
         Store::open(&directory)
@@ -164,9 +188,9 @@ impl Store {
 
     /// Calls the engine, unless it failed before; a failure is remembered.
     fn ask<T>(&self, call: impl FnOnce(&Trees) -> std::io::Result<T>) -> Result<T, StoreError> {
-        let trees = self.trees.as_deref().filter(|_| !self.health.failed.load(Ordering::Acquire));
+        let trees = self.trees.as_deref().filter(|_| !self.engine.has_failed());
         let trees = trees.ok_or_else(|| StoreError::Engine("it failed before".to_owned()))?;
-        guarded(|| call(trees)).inspect_err(|_| self.health.failed.store(true, Ordering::Release))
+        guarded(|| call(trees)).inspect_err(|_| self.engine.note_failure())
     }
 
     /// What the store says it is; `None` when nothing was ever applied.
@@ -192,6 +216,7 @@ impl Store {
 
     /// Writes a part of a store that is being filled; until [`Store::apply`] says where it stands, it counts as empty.
     pub fn apply_unplaced(&self, batch: StoreBatch) -> Result<(), StoreError> {
+        let _turn = self.engine.db();
         self.ask(|trees| {
             trees.history.apply_batch(batch.history)?;
             trees.ledger.apply_batch(batch.ledger)?;
@@ -202,8 +227,8 @@ impl Store {
 
     /// Makes everything applied durable.
     pub fn flush(&self) -> Result<(), StoreError> {
-        let _flushing = self.health.flushing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.ask(|trees| trees.db.flush().map(|_| ()))
+        let db = self.engine.db();
+        self.ask(|_| db.as_ref().map_or(Ok(()), |db| db.flush().map(|_| ())))
     }
 
     /// Calls `take` with every dossier whose number lies in a range, in order of their numbers.
@@ -272,17 +297,12 @@ impl Store {
 }
 
 impl Drop for Store {
-    /// The engine flushes wherever a handle is dropped. One that failed would wait there for ever: its handles stay as they are until the
-    /// process ends.
     fn drop(&mut self) {
-        let _flushing = self.health.flushing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.engine.db();
         let Some(trees) = self.trees.take() else { return };
-        let failed = self.health.failed.load(Ordering::Acquire) || guarded(|| trees.db.flush()).is_err();
-        self.health.failed.store(failed, Ordering::Release);
-        if failed {
+        if self.engine.has_failed() || guarded(|| trees.ledger.flush()).is_err() {
+            self.engine.note_failure();
             std::mem::forget(trees);
-        } else {
-            drop(trees);
         }
     }
 }
