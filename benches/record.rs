@@ -20,7 +20,7 @@ fn rows(criterion: &mut Criterion) {
     let payload = changes(registrations.clone());
     assert_eq!(Changes::validated(payload.as_bytes()).unwrap().as_bytes(), payload.as_bytes());
     let archived: Vec<AlignedVec<8>> = payload.iter().map(|change| aligned(change.bytes)).collect();
-    let rows: Vec<Row> = registrations.into_iter().map(Row::of).collect();
+    let rows: Vec<Row<'_>> = registrations.iter().map(Row::of).collect();
     let mut group = criterion.benchmark_group("row");
     group.throughput(Throughput::Elements(rows.len() as u64));
     let mut out = Changes::new();

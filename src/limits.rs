@@ -10,6 +10,10 @@ pub const LISTENER_LEAVING_MAX: usize = 128;
 /// Connections that are being said goodbye to: their last answer written, what the peer still sends thrown away.
 pub const LISTENER_FAREWELLS_MAX: usize = 256;
 
+/// Descriptors that connections leave to the rest: a new one that would come into them is cut off. The engine cannot accept, and tries for
+/// ever without letting anybody else run, when there is none at all.
+pub const LISTENER_DESCRIPTORS_LEFT: usize = 32;
+
 /// What a connection may have sent without completing a request head. It covers the kernel's receive buffer, because what stands there
 /// unread is counted too.
 pub const LISTENER_UNPARSED_BYTES_MAX: u64 = 128 * 1024;
@@ -113,6 +117,10 @@ pub const BATCH_ANSWER_BYTES_MAX: usize = 8 << 20;
 pub const CONTROL_BODY_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(BATCH_BYTES_MAX <= LISTENER_BODY_BYTES_MAX);
+
+/// Room on the disk without which nothing is registered. The store still has to write what the log has acknowledged (a queue of 64 MiB), and
+/// the audit what was looked up (32 MiB): they must not be the ones to find the disk full.
+pub const DISK_ROOM_BYTES_MIN: u64 = 128 << 20;
 
 /// The image of the memory is kept from this many bytes of dossiers on: below, the store is read as quickly.
 pub const IMAGE_FROM_BYTES: u64 = 256 << 20;

@@ -16,7 +16,7 @@ use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor};
 use crate::domain::day::Day;
 use crate::limits::{SCRUB_PAUSE_S_DEFAULT, SNAPSHOT_STOP_TIMEOUT_MS};
 use crate::registry::view::today_in_japan;
-use crate::registry::{OpenOptions, Registry};
+use crate::registry::{OpenOptions, Registry, Trouble};
 use crate::serve::api::{CONTROL_SOCKET, control};
 use crate::serve::background;
 use crate::serve::config::Config;
@@ -86,7 +86,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
         tracing::info!("{note}");
     }
     if registry.troubles().stops_writing().is_none() {
-        registry.prune_to(today_in_japan(now() / 1000), now())?;
+        prune_at_start(&registry)?;
     }
     if serving.config.audit {
         let _ = service.audit.set(open_audit(serving)?);
@@ -144,6 +144,17 @@ fn leave_behind(snapshots: JoinHandle<()>) {
     }
     if snapshots.join().is_err() {
         tracing::error!("the thread of the snapshots panicked");
+    }
+}
+
+/// Moves the horizon before the first answer. On a full disk it stays where it is until there is room: look-ups go on.
+fn prune_at_start(registry: &Registry) -> Result<(), CommandError> {
+    match registry.prune_to(today_in_japan(now() / 1000), now()) {
+        Err(error) if registry.troubles().has(Trouble::DiskFull) => {
+            tracing::warn!(%error, "the horizon stays where it is");
+            Ok(())
+        }
+        pruned => Ok(pruned.map(|_| ())?),
     }
 }
 
@@ -264,6 +275,9 @@ impl Housekeeping {
     fn prune_on_a_new_day(&self, last: &mut Option<Day>) {
         let today = self.service.clock.today();
         if *last == Some(today) {
+            return;
+        }
+        if self.registry.troubles().has(Trouble::DiskFull) {
             return;
         }
         *last = Some(today);

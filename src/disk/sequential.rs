@@ -18,6 +18,11 @@ impl Sequential {
         let length = file.length()?;
         Ok(Sequential { file, offset: 0, length })
     }
+
+    /// How many bytes there are in all.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
 }
 
 impl Read for Sequential {

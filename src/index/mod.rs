@@ -86,5 +86,7 @@ pub fn create(options: IndexOptions) -> Result<(IndexWriter, IndexReader), Index
     Ok((IndexWriter::new(shared), reader))
 }
 
+#[cfg(all(test, feature = "loom"))]
+mod models;
 #[cfg(all(test, not(feature = "loom")))]
 mod tests;

@@ -16,6 +16,11 @@ use crate::sabotage::{Sabotage, sabotaged};
 /// A table is full when this share of its slots is in use, tombstones included.
 const LOAD_MAX_PERCENT: usize = 60;
 
+/// How many slots this many keys need. The number of keys may come from a file that lies.
+fn slots_for(keys: usize) -> usize {
+    usize::try_from(keys as u128 * 100 / LOAD_MAX_PERCENT as u128).unwrap_or(usize::MAX)
+}
+
 /// The index could not take memory.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
@@ -73,9 +78,9 @@ impl IndexWriter {
 
     /// Makes room for this many more keys, so that a bulk load grows the table once and not a dozen times.
     pub fn reserve(&mut self, more_keys: usize) -> Result<(), IndexError> {
-        let capacity = self.table().capacity();
-        if (self.slots_used + more_keys) * 100 > capacity * LOAD_MAX_PERCENT {
-            self.grow((self.slots_live + more_keys) * 100 / LOAD_MAX_PERCENT * 21 / 20)?;
+        if slots_for(self.slots_used.saturating_add(more_keys)) > self.table().capacity() {
+            let slots = slots_for(self.slots_live.saturating_add(more_keys));
+            self.grow(slots.saturating_add(slots / 20))?;
         }
         Ok(())
     }

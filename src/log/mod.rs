@@ -131,6 +131,12 @@ pub enum Fault {
 }
 
 impl LogError {
+    /// Whether the disk had no room for what was to be written.
+    pub fn is_out_of_room(&self) -> bool {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, LogError::Disk { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
     pub(crate) fn disk(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> LogError + '_ {
         move |source| LogError::Disk { path: path.to_owned(), source }
     }

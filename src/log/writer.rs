@@ -125,6 +125,11 @@ impl LogWriter {
         self.durable_through
     }
 
+    /// How many bytes the disk still takes; without end where nobody knows.
+    pub fn room_bytes(&self) -> u64 {
+        self.disk.free_bytes(&self.directory).unwrap_or(u64::MAX)
+    }
+
     /// Whether the last frame is a mark, or there is none yet.
     pub fn ends_with_a_mark(&self) -> bool {
         self.ends_with_a_mark

@@ -7,6 +7,9 @@
 mod base;
 mod counts;
 mod files;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod image;
 pub mod ledger;
 mod load;
@@ -282,6 +285,7 @@ impl Registry {
     /// Work between frames: vouches for the last frame when nothing follows, and refreshes the figures.
     pub fn maintain(&self, time_unix_ms: u64) -> Result<(), RegistryError> {
         let Ok(mut writer) = self.writer.try_lock() else { return Ok(()) };
+        writer.look_for_room();
         if writer.wants_mark() {
             writer.mark(time_unix_ms)?;
         }

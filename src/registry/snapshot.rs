@@ -233,6 +233,7 @@ pub struct SnapshotReader {
     hasher: blake3::Hasher,
     header: StoreMeta,
     bytes: u64,
+    file_bytes: u64,
 }
 
 impl SnapshotReader {
@@ -240,6 +241,7 @@ impl SnapshotReader {
     pub fn open(disk: &dyn Disk, path: &Path) -> Result<SnapshotReader, SnapshotError> {
         let file = disk.open(path, OpenMode::Read).and_then(Sequential::of).map_err(SnapshotError::file(path))?;
         let damaged = |what| SnapshotError::Damaged { path: path.to_owned(), what };
+        let file_bytes = file.length();
         let mut input = BufReader::with_capacity(1 << 20, file);
         let mut hasher = blake3::Hasher::new();
         let mut head = [0; 16];
@@ -256,7 +258,7 @@ impl SnapshotReader {
         let mut buffer = Vec::new();
         let kind = read_record(&mut input, &mut hasher, &mut buffer, &mut bytes).map_err(damaged)?;
         let header = StoreMeta::decode(&buffer).filter(|_| kind == META).ok_or(damaged("it does not say where it was taken"))?;
-        Ok(SnapshotReader { input, path: path.to_owned(), hasher, header, bytes })
+        Ok(SnapshotReader { input, path: path.to_owned(), hasher, header, bytes, file_bytes })
     }
 
     /// Where and what it is.
@@ -291,6 +293,11 @@ impl SnapshotReader {
         Ok(summary)
     }
 
+    /// More keys than this cannot be in the file, whatever it says of itself: each takes some bytes of a dossier.
+    fn keys_max(&self) -> u64 {
+        self.file_bytes / 8
+    }
+
     /// Loads everything into an empty writer, which then stands at `beginning`, the place where the log of the restored stream
     /// begins, or the place where the snapshot was taken; and into an empty store, which says nothing of itself yet.
     pub(super) fn load(mut self, writer: &mut Writer, store: Option<&Store>, beginning: Position) -> Result<(), RegistryError> {
@@ -299,7 +306,7 @@ impl SnapshotReader {
         let (not_a_dossier, not_ledger) = (damaged("a dossier is not valid"), damaged("a ledger entry is not valid"));
         let does_not_add_up = damaged("its content does not add up to its checksum");
         let another_log = damaged("the log beside it did not begin with it");
-        writer.index.reserve(usize::try_from(meta.keys).unwrap_or(0))?;
+        writer.index.reserve(usize::try_from(meta.keys.min(self.keys_max())).unwrap_or(0))?;
         let mut filling = Filling::new(writer.index.loader());
         writer.ledger.horizon = meta.horizon;
         let mut batch = StoreBatch::default();

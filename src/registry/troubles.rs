@@ -17,6 +17,10 @@ pub enum Trouble {
     LogLost,
     /// A durable change came into memory in part: nothing more is acknowledged until a restart replays it.
     MemoryBehind,
+    /// The disk is full or nearly so: nothing is registered until there is room again, which needs no restart.
+    DiskFull,
+    /// The disk had no room for what a start writes: nothing is registered until a restart.
+    NoRoomAtStart,
     /// A torn tail was cut off at the start.
     TornTailCut,
     /// No snapshot could be taken when one was due; it is tried again.
@@ -37,6 +41,8 @@ impl Trouble {
             Trouble::LogCorrupt => "log_corrupt",
             Trouble::LogLost => "log_lost",
             Trouble::MemoryBehind => "memory_behind",
+            Trouble::DiskFull => "disk_full",
+            Trouble::NoRoomAtStart => "no_room_at_start",
             Trouble::TornTailCut => "torn_tail_cut",
             Trouble::SnapshotFailed => "snapshot_failed",
             Trouble::SnapshotDamaged => "snapshot_damaged",
@@ -49,9 +55,12 @@ impl Trouble {
         matches!(self, Trouble::SnapshotFailed | Trouble::SnapshotDamaged)
     }
 
-    /// Whether writing stops.
+    /// Whether writing stops until a restart.
     pub const fn stops_writing(self) -> bool {
-        matches!(self, Trouble::LogPoisoned | Trouble::LogCorrupt | Trouble::LogLost | Trouble::MemoryBehind)
+        matches!(
+            self,
+            Trouble::LogPoisoned | Trouble::LogCorrupt | Trouble::LogLost | Trouble::MemoryBehind | Trouble::NoRoomAtStart
+        )
     }
 }
 
@@ -81,7 +90,12 @@ impl Troubles {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first trouble that stops writing.
+    /// Whether there is this trouble.
+    pub fn has(&self, trouble: Trouble) -> bool {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|(known, _)| *known == trouble)
+    }
+
+    /// The first trouble that stops writing until a restart.
     pub fn stops_writing(&self) -> Option<(Trouble, String)> {
         self.list().into_iter().find(|(trouble, _)| trouble.stops_writing())
     }

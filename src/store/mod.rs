@@ -12,6 +12,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 pub use batch::StoreBatch;
 pub use engine::Engine;
@@ -20,7 +21,7 @@ pub use engine::ModelOptions;
 pub use meta::StoreMeta;
 pub use value::{HISTORY_KEY_BYTES, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
 
-use engine::{OnDisk, TreeName, Trees, guarded};
+use engine::{OnDisk, TreeName, Trees};
 use value::HISTORY_PREFIX_BYTES;
 
 /// What the store could not do.
@@ -29,6 +30,9 @@ pub enum StoreError {
     /// The engine said no.
     #[error("the store failed: {0}")]
     Engine(String),
+    /// The disk had no room.
+    #[error("the store has no room: {0}")]
+    NoRoom(String),
     /// The engine panicked.
     #[error("the store panicked: {0}")]
     Panicked(String),
@@ -67,10 +71,11 @@ impl Store {
     /// wrote (1.0.0-alpha.124 forgets which of them were flushed), so a store that writes for long holds everything it wrote.
     pub fn reopened(self) -> Result<Store, StoreError> {
         let (engine, directory) = (self.engine.clone(), self.directory.clone());
-        guarded(|| {
-            drop(self);
-            Ok(())
-        })?;
+        let has_failed = self.trees.has_failed();
+        drop(self);
+        if has_failed.load(Ordering::Acquire) {
+            return Err(StoreError::Engine("it failed when it was closed".to_owned()));
+        }
         engine.open(&directory)
     }
 

@@ -3,6 +3,11 @@
 //! Every test file takes what it needs, so what one of them leaves unused is no fault.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
+pub mod crash;
+pub mod limits;
+pub mod proof;
+pub mod small_disk;
+
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -139,15 +144,23 @@ pub struct Running {
 
 impl Running {
     pub fn start<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Running {
-        let mut command = program();
-        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        Running::of(program().args(arguments))
+    }
+
+    /// The program as some command starts it.
+    pub fn of(command: &mut Command) -> Running {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (out, err) = (Lines::of(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
         Running { child, out, err }
     }
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// `kill -9`.
@@ -460,6 +473,19 @@ impl Place {
         Place(tempfile::tempdir().unwrap())
     }
 
+    /// The same in a directory that is on some other disk.
+    pub fn within(directory: &Path) -> Place {
+        Place(TempDir::new_in(directory).unwrap())
+    }
+
+    /// Another place with a copy of the data directory, which nobody may own.
+    pub fn copied(&self) -> Place {
+        let copy = Place::new();
+        let status = Command::new("cp").arg("-a").args([self.data(), copy.data()]).status().unwrap();
+        assert!(status.success());
+        copy
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -544,6 +570,20 @@ pub fn member_json(row: &Row, on: &str) -> String {
         "consent": true,
     })
     .to_string()
+}
+
+/// Every file below a directory with its bytes, by its path: what "nothing changed" is judged by.
+pub fn bytes_below(directory: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.append(&mut bytes_below(&path));
+        } else if path.is_file() {
+            found.insert(path.clone(), std::fs::read(&path).unwrap());
+        }
+    }
+    found
 }
 
 /// Whether a condition comes true; it is looked at again and again.

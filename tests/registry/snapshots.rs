@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use shikaku::disk::RealDisk;
 use shikaku::domain::decision::Verdict;
@@ -10,6 +11,7 @@ use shikaku::domain::registration::Registration;
 use shikaku::record::payload::FeedPhase;
 use shikaku::registry::snapshot::{SnapshotError, SnapshotReader, SnapshotSummary, restore};
 use shikaku::registry::{Registry, RegistryError};
+use shikaku::store::StoreMeta;
 
 use crate::fixture::*;
 
@@ -167,6 +169,32 @@ fn a_snapshot_with_any_byte_flipped_or_cut_is_refused_and_nothing_is_begun() {
     println!(
         "proof: damage is noticed and named, and never answered from | a flipped or missing byte of a snapshot | a_snapshot_with_any_byte_flipped_or_cut_is_refused_and_nothing_is_begun | {tried}"
     );
+}
+
+/// Changes what a snapshot says of itself, and makes its hash fit again.
+fn rewritten(file: &std::path::Path, change: impl FnOnce(&mut StoreMeta)) {
+    let mut bytes = fs::read(file).unwrap();
+    let place = 24..24 + StoreMeta::LENGTH;
+    let mut meta = StoreMeta::decode(&bytes[place.clone()]).unwrap();
+    change(&mut meta);
+    bytes[place].copy_from_slice(&meta.encode());
+    let end = bytes.len() - 40;
+    let hash = *blake3::hash(&bytes[..end]).as_bytes();
+    bytes[end + 8..].copy_from_slice(&hash);
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_snapshot_that_claims_more_keys_than_it_can_hold_takes_no_memory_for_them() {
+    let (home, registry) = lived_in();
+    let (file, _) = snapshot(&home, &registry);
+    for keys in [u64::MAX, u64::MAX / 100, 1 << 40] {
+        rewritten(&file, |meta| meta.keys = keys);
+        let (copy, _) = restored(&file);
+        let restored = copy.open();
+        assert!(restored.figures().index_bytes.load(Ordering::Relaxed) < 64 << 20);
+        answers_alike(&registry, &restored);
+    }
 }
 
 #[test]

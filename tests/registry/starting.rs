@@ -12,7 +12,7 @@ use shikaku::index::IndexOptions;
 use shikaku::log::{Fault, FrameKind, LogError, LogReader, PAYLOAD_BYTES_MAX};
 use shikaku::record::payload::{FeedPhase, MasterPiece, horizon_to_bytes};
 use shikaku::registry::{KnownFile, Outcome, Registry, RegistryError};
-use shikaku::store::{Engine, Store, StoreBatch};
+use shikaku::store::{Engine, StoreBatch};
 
 use crate::fixture::*;
 

@@ -8,7 +8,7 @@ use crate::log::StreamId;
 use crate::registry::RegistryError;
 use crate::registry::recovery::StoreFacts;
 use crate::registry::troubles::Trouble;
-use crate::store::{Store, StoreMeta};
+use crate::store::{Store, StoreError, StoreMeta};
 
 /// The store as it was found.
 pub(super) enum FoundStore {
@@ -21,6 +21,8 @@ pub(super) enum FoundStore {
     /// A rebuild of ours that never came to its end: there is nothing in it that is not in the log, or in `base.snap`.
     HalfRebuilt,
     Damaged(String),
+    /// The engine cannot open it while the disk is full; nothing is wrong with it.
+    NoRoom(String),
 }
 
 /// Damaged stores that are kept; see [`Opening::keep_few_aside`].
@@ -32,14 +34,14 @@ impl FoundStore {
         match self {
             FoundStore::Absent | FoundStore::Empty(_) => StoreFacts::None,
             FoundStore::Good { meta, .. } => StoreFacts::Good { sequence: meta.position.sequence },
-            FoundStore::HalfRebuilt | FoundStore::Damaged(_) => StoreFacts::Damaged,
+            FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::NoRoom(_) => StoreFacts::Damaged,
         }
     }
 
     pub(super) fn into_store(self) -> Option<Store> {
         match self {
             FoundStore::Empty(store) | FoundStore::Good { store, .. } => Some(store),
-            FoundStore::Absent | FoundStore::HalfRebuilt | FoundStore::Damaged(_) => None,
+            FoundStore::Absent | FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::NoRoom(_) => None,
         }
     }
 
@@ -50,6 +52,7 @@ impl FoundStore {
             FoundStore::Good { meta, .. } => format!("at sequence {}", meta.position.sequence),
             FoundStore::HalfRebuilt => "half rebuilt".to_owned(),
             FoundStore::Damaged(why) => format!("damaged ({why})"),
+            FoundStore::NoRoom(why) => why.clone(),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Opening<'_> {
                 Ok(false) => FoundStore::Damaged("filling it was never finished".to_owned()),
                 Err(error) => FoundStore::Damaged(error.to_string()),
             },
+            Err(error @ StoreError::NoRoom(_)) => FoundStore::NoRoom(error.to_string()),
             Err(error) => FoundStore::Damaged(error.to_string()),
         })
     }
@@ -83,16 +87,20 @@ impl Opening<'_> {
         self.options.engine.discard(&path).map_err(RegistryError::directory(&path))
     }
 
-    /// A store for a rebuild: an empty one is used, half a rebuild begun again, any other moved aside. A marker says that what is in it is
-    /// ours, as long as it does not say of itself where it stands.
-    pub(super) fn fresh_store(&mut self, found: FoundStore) -> Result<Store, RegistryError> {
+    /// A store for a rebuild: an empty one is used, half a rebuild begun again, any other moved aside; none where the disk has no room for
+    /// one. A marker says that what is in it is ours, as long as it does not say of itself where it stands.
+    pub(super) fn fresh_store(&mut self, found: FoundStore) -> Result<Option<Store>, RegistryError> {
         let path = self.store_path();
         match found {
             FoundStore::Empty(store) => {
                 self.mark_rebuilding();
-                return Ok(store);
+                return Ok(Some(store));
             }
             FoundStore::Absent => {}
+            FoundStore::NoRoom(why) => {
+                self.start_without_writing(&why);
+                return Ok(None);
+            }
             FoundStore::HalfRebuilt => {
                 self.remove_unfinished_store()?;
                 let note = "rebuilding the store from the log had not come to its end, and is begun again".to_owned();
@@ -106,7 +114,21 @@ impl Opening<'_> {
             FoundStore::Damaged(why) => self.move_aside(&why)?,
         }
         self.mark_rebuilding();
-        Ok(self.options.engine.open(&path)?)
+        match self.options.engine.open(&path) {
+            Ok(store) => Ok(Some(store)),
+            Err(error @ StoreError::NoRoom(_)) => {
+                self.start_without_writing(&error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Answers without registering, because the disk has no room for what a start writes.
+    pub(super) fn start_without_writing(&mut self, why: &str) {
+        let detail = format!("{why}; make room and restart: until then look-ups are answered and nothing is registered");
+        self.troubles.raise(Trouble::NoRoomAtStart, detail.clone());
+        self.notes.push(detail);
     }
 
     /// Takes the marker away from a store that is whole.

@@ -89,7 +89,11 @@ impl Opening<'_> {
             Err(error @ (LogError::NewerFormat { .. } | LogError::UnknownFeatures { .. })) => (None, Some(error)),
             Err(error) => return Err(error.into()),
         };
-        let mut store = self.open_store(log.as_ref().and_then(LogReader::stream))?;
+        let mut store = match newer {
+            // Whatever a later version keeps its store in, this one must not touch it.
+            Some(_) => FoundStore::Absent,
+            None => self.open_store(log.as_ref().and_then(LogReader::stream))?,
+        };
         loop {
             let log_facts = match (&log, &newer) {
                 (_, Some(_)) => LogFacts::Newer,

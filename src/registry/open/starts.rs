@@ -75,7 +75,9 @@ impl Opening<'_> {
     pub(super) fn start_from_log(&mut self, log: &LogReader, found: FoundStore) -> Result<Writer, RegistryError> {
         let mut writer = self.empty_writer(self.verified(log.beginning().map_err(RegistryError::from))?)?;
         let store = self.fresh_store(found)?;
-        self.attach(&mut writer, store, Filling::Anew, None)?;
+        if let Some(store) = store {
+            self.attach(&mut writer, store, Filling::Anew, None)?;
+        }
         let replayed = self.replay(log, &mut writer);
         self.rebuilt(log, writer, replayed, "log")
     }
@@ -90,7 +92,7 @@ impl Opening<'_> {
         let at = self.verified(base.continued_at(log).map_err(RegistryError::from))?;
         let mut writer = self.empty_writer(at)?;
         let store = self.fresh_store(found)?;
-        match SnapshotReader::open(&*self.disk, &base.path)?.load(&mut writer, Some(&store), at) {
+        match SnapshotReader::open(&*self.disk, &base.path)?.load(&mut writer, store.as_ref(), at) {
             Ok(()) => {}
             Err(RegistryError::Snapshot(error)) => {
                 drop(store);
@@ -99,7 +101,9 @@ impl Opening<'_> {
             }
             Err(error) => return Err(error),
         }
-        self.attach(&mut writer, store, Filling::Anew, None)?;
+        if let Some(store) = store {
+            self.attach(&mut writer, store, Filling::Anew, None)?;
+        }
         let sequence = writer.position.sequence;
         match self.replay(log, &mut writer) {
             Err(RegistryError::Log(LogError::OtherHistory { .. })) => {
@@ -246,8 +250,11 @@ impl Opening<'_> {
         Ok(end)
     }
 
-    /// Makes the log writable behind what was replayed.
+    /// Makes the log writable behind what was replayed, unless the disk has no room for that.
     fn go_on(&mut self, log: &LogReader, writer: &mut Writer, end: &ReplayEnd) -> Result<(), RegistryError> {
+        if self.troubles.has(Trouble::NoRoomAtStart) {
+            return Ok(());
+        }
         if let Some(torn) = &end.torn {
             let note = format!(
                 "cut a torn tail of {} bytes at offset {} of {} (sequence {} was never acknowledged); its bytes are kept beside it",
@@ -259,7 +266,13 @@ impl Opening<'_> {
             self.troubles.raise(Trouble::TornTailCut, note.clone());
             self.notes.push(note);
         }
-        let log = log.writer_behind(end, self.options.now_unix_ms)?;
+        let log = match log.writer_behind(end, self.options.now_unix_ms) {
+            Err(error) if error.is_out_of_room() => {
+                self.start_without_writing(&error.to_string());
+                return Ok(());
+            }
+            log => log?,
+        };
         writer.log = Some(log.with_segment_bytes_max(self.options.segment_bytes_max));
         self.begin_stream(writer)
     }

@@ -31,6 +31,8 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         return Ok(empty(report));
     }
     let _lock = DirectoryLock::take(&**disk, directory)?;
+    // Before the store: where a later version wrote the log, this one must not touch its store either.
+    let log = LogReader::open(disk.clone(), &log_path)?;
     let store = if exists(&store_path)? { Some(engine.open(&store_path)) } else { None };
     let (store, store_fault) = match store {
         None => (None, None),
@@ -40,7 +42,7 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         },
         Some(Err(error)) => (None, Some(error)),
     };
-    let Some(log) = LogReader::open(disk.clone(), &log_path)? else {
+    let Some(log) = log else {
         if store.is_none() && store_fault.is_none() && shelf.is_empty() {
             // A new stream was begun, and got no further than its directories.
             return Ok(empty(report));

@@ -6,6 +6,7 @@
 mod publish;
 mod records;
 mod replay;
+mod room;
 mod rows;
 mod view;
 
@@ -156,14 +157,18 @@ impl Writer {
 
     /// Appends and syncs a frame; nothing is believed before that.
     fn append(&mut self, kind: FrameKind, payload: &[u8], after: u128, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        if kind != FrameKind::Mark {
+            self.check_room()?;
+        }
         let log = self.log.as_mut().ok_or(LogError::Poisoned)?;
         let appended = log.append(kind, payload, after, time_unix_ms).and_then(|_| log.sync());
         if log.is_poisoned() {
             let detail = appended.as_ref().err().map(ToString::to_string).unwrap_or_default();
             self.troubles.raise(Trouble::LogPoisoned, detail);
         }
-        appended?;
-        self.position = log.position();
+        let position = log.position();
+        appended.inspect_err(|error| self.note_full_disk(error))?;
+        self.position = position;
         self.last_write = Instant::now();
         Ok(self.position.sequence)
     }

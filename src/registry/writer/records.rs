@@ -60,7 +60,11 @@ impl Writer {
         if self.is_marked() || self.check_writable().is_err() {
             return Ok(());
         }
-        self.append(FrameKind::Mark, &[], total, time_unix_ms)?;
+        match self.append(FrameKind::Mark, &[], total, time_unix_ms) {
+            // What it would vouch for is durable all the same; it is appended once there is room.
+            Err(RegistryError::Log(error)) if error.is_out_of_room() => return Ok(()),
+            appended => appended?,
+        };
         self.hand_over_position(time_unix_ms);
         self.publish_view(false);
         Ok(())

@@ -309,7 +309,8 @@ fn gather(reader: &mut BodyReader<'_, '_>, body_bytes: usize, body: &mut Vec<u8>
     true
 }
 
-fn words_bytes(target: &str, head: &Head<'_>) -> usize {
+/// The bytes of a head that a request keeps.
+pub(super) fn words_bytes(target: &str, head: &Head<'_>) -> usize {
     let bytes = |word: Option<&[u8]>| word.map_or(0, <[u8]>::len);
     target.len() + bytes(head.content_type) + bytes(head.accept) + bytes(head.authorization)
 }

@@ -19,7 +19,7 @@ use super::guard::{self, Socket};
 use super::limits::ListenerLimits;
 use super::registry::Registry;
 use super::{Answer, sweeper};
-use crate::limits::{LISTENER_ACCEPTS_IN_A_ROW, LISTENER_FAREWELLS_MAX, LISTENER_LEAVING_MAX};
+use crate::limits::{LISTENER_ACCEPTS_IN_A_ROW, LISTENER_DESCRIPTORS_LEFT, LISTENER_FAREWELLS_MAX, LISTENER_LEAVING_MAX};
 
 /// Words of a coroutine's stack, 256 KiB; only what is touched is resident.
 const STACK_WORDS: usize = 0x8000;
@@ -158,7 +158,7 @@ impl<A: Answer> HttpServiceFactory for Reception<A> {
             // nobody meanwhile.
             coroutine::sleep(ACCEPT_PAUSE);
         }
-        let place = self.registry.enter(id);
+        let place = if descriptors_are_short(id) { None } else { self.registry.enter(id) };
         let peer = place.as_ref().and_then(|place| place.slot.socket.with(guard::prepare)).and_then(Result::ok);
         if place.is_none() {
             self.registry.tally.refused.add(1);
@@ -222,6 +222,13 @@ fn permit_descriptors(limits: &ListenerLimits) -> Result<(), ListenError> {
         return Err(ListenError::TooFewDescriptors { needed, allowed: allowed.unwrap_or(0) });
     }
     Ok(())
+}
+
+/// Whether a new connection's descriptor shows that nearly all are taken: the system gives the lowest number that is free. The limit is asked
+/// for each time, because an operator may lower it while the server runs.
+fn descriptors_are_short(descriptor: usize) -> bool {
+    let permitted = getrlimit(Resource::Nofile).current.and_then(|current| usize::try_from(current).ok());
+    permitted.is_some_and(|permitted| descriptor + LISTENER_DESCRIPTORS_LEFT >= permitted)
 }
 
 fn configure_engine() -> usize {

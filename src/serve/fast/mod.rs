@@ -25,6 +25,9 @@ mod connection;
 mod counters;
 mod farewell;
 mod framing;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod limits;
 mod listener;

@@ -6,6 +6,8 @@ mod on_disk;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sled::InlineArray;
 
@@ -13,7 +15,7 @@ use super::batch::StoreBatch;
 use super::{Store, StoreError, opening};
 #[cfg(any(test, feature = "simulation"))]
 pub use model::ModelOptions;
-pub(super) use on_disk::{OnDisk, guarded};
+pub(super) use on_disk::OnDisk;
 
 /// What keeps a store.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +133,15 @@ impl Trees {
                 model.apply(batch);
                 Ok(())
             }
+        }
+    }
+
+    /// What says, also after the handle is dropped, whether the engine failed.
+    pub(super) fn has_failed(&self) -> Arc<AtomicBool> {
+        match self {
+            Trees::OnDisk(trees) => trees.has_failed(),
+            #[cfg(any(test, feature = "simulation"))]
+            Trees::Model(_) => Arc::default(),
         }
     }
 

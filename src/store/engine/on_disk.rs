@@ -1,8 +1,11 @@
 //! The trees in sled. It may panic or abort a thread on damaged files, so every call goes through `guarded`.
 
+use std::io::ErrorKind::{QuotaExceeded, StorageFull};
 use std::ops::RangeInclusive;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sled::InlineArray;
 
@@ -15,13 +18,62 @@ type Tree = sled::Tree<FANOUT>;
 
 const CACHE_BYTES: usize = 128 << 20;
 
-/// sled's trees.
+/// A handle on sled's trees.
 #[derive(Clone)]
 pub(in crate::store) struct OnDisk {
-    db: sled::Db<FANOUT>,
+    /// Always there until the handle is dropped.
+    trees: Option<Handles>,
+    core: Arc<Core>,
+}
+
+#[derive(Clone)]
+struct Handles {
     dossiers: Tree,
     history: Tree,
     ledger: Tree,
+}
+
+/// The engine behind all handles on one store.
+///
+/// After a flush that failed, the next one waits for it for ever (1.0.0-alpha.124), and the engine flushes wherever one of its own handles
+/// is dropped. So writing, flushing and dropping take turns, what is dropped was flushed before, and an engine that failed is neither asked
+/// nor closed again: it stays as it is until the process ends.
+struct Core {
+    db: Mutex<Option<Box<sled::Db<FANOUT>>>>,
+    failed: Arc<AtomicBool>,
+}
+
+impl Core {
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    fn note_failure(&self) {
+        self.failed.store(true, Ordering::Release);
+    }
+
+    /// Drops something that is or owns a handle of the engine's, in its turn and after a flush; keeps it for ever where the engine failed.
+    fn let_go<T>(&self, handle: T, flush: impl FnOnce(&T) -> std::io::Result<()>) {
+        let _turn = self.db();
+        if self.has_failed() || guarded(|| flush(&handle)).is_err() {
+            self.note_failure();
+            std::mem::forget(handle);
+        }
+    }
+
+    fn db(&self) -> MutexGuard<'_, Option<Box<sled::Db<FANOUT>>>> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        let Some(db) = self.db().take() else { return };
+        if self.has_failed() || guarded(|| db.flush()).is_err() {
+            self.note_failure();
+            std::mem::forget(db);
+        }
+    }
 }
 
 impl OnDisk {
@@ -35,16 +87,18 @@ impl OnDisk {
                 .zstd_compression_level(1);
             let db: sled::Db<FANOUT> = config.open()?;
             let [dossiers, history, ledger] = TreeName::ALL.map(|tree| db.open_tree(tree.word()));
-            Ok(Box::new(OnDisk { dossiers: dossiers?, history: history?, ledger: ledger?, db }))
+            let trees = Handles { dossiers: dossiers?, history: history?, ledger: ledger? };
+            let core = Core { db: Mutex::new(Some(Box::new(db))), failed: Arc::default() };
+            Ok(Box::new(OnDisk { trees: Some(trees), core: Arc::new(core) }))
         })
     }
 
     pub(super) fn value(&self, tree: TreeName, key: &[u8]) -> Result<Option<InlineArray>, StoreError> {
-        guarded(|| self.tree(tree).get(key))
+        self.ask(|trees| trees.tree(tree).get(key))
     }
 
     pub(super) fn are_empty(&self) -> Result<bool, StoreError> {
-        guarded(|| Ok(self.dossiers.is_empty()? && self.history.is_empty()? && self.ledger.is_empty()?))
+        self.ask(|trees| Ok(trees.dossiers.is_empty()? && trees.history.is_empty()? && trees.ledger.is_empty()?))
     }
 
     pub(super) fn each(
@@ -53,31 +107,59 @@ impl OnDisk {
         keys: Option<RangeInclusive<&[u8]>>,
         mut take: impl FnMut(&[u8], &[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let mut items = guarded(|| {
+        let mut items = self.ask(|trees| {
             Ok(match keys {
-                Some(keys) => self.tree(tree).range(keys),
-                None => self.tree(tree).iter(),
+                Some(keys) => trees.tree(tree).range(keys),
+                None => trees.tree(tree).iter(),
             })
         })?;
-        while let Some((key, value)) = guarded(|| items.next().transpose())? {
-            take(&key, &value)?;
-        }
-        Ok(())
+        let mut each = || {
+            while let Some((key, value)) = self.ask(|_| items.next().transpose())? {
+                take(&key, &value)?;
+            }
+            Ok(())
+        };
+        let ended = each();
+        // What goes through a tree owns a handle on it.
+        self.core.let_go(items, |_| self.trees.as_ref().map_or(Ok(()), |trees| trees.tree(tree).flush().map(|_| ())));
+        ended
     }
 
     pub(super) fn apply(&self, batch: StoreBatch) -> Result<(), StoreError> {
-        guarded(|| {
-            self.history.apply_batch(batch_of(batch.history))?;
-            self.ledger.apply_batch(batch_of(batch.ledger))?;
-            self.dossiers.apply_batch(batch_of(batch.dossiers))?;
-            self.ledger.apply_batch(batch_of(batch.ledger_obsolete))
+        let _turn = self.core.db();
+        self.ask(|trees| {
+            trees.history.apply_batch(batch_of(batch.history))?;
+            trees.ledger.apply_batch(batch_of(batch.ledger))?;
+            trees.dossiers.apply_batch(batch_of(batch.dossiers))?;
+            trees.ledger.apply_batch(batch_of(batch.ledger_obsolete))
         })
     }
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
-        guarded(|| self.db.flush().map(|_| ()))
+        let db = self.core.db();
+        self.ask(|_| db.as_ref().map_or(Ok(()), |db| db.flush().map(|_| ())))
     }
 
+    pub(super) fn has_failed(&self) -> Arc<AtomicBool> {
+        self.core.failed.clone()
+    }
+
+    /// Calls the engine, unless it failed before; a failure is remembered.
+    fn ask<T>(&self, call: impl FnOnce(&Handles) -> std::io::Result<T>) -> Result<T, StoreError> {
+        let trees = self.trees.as_ref().filter(|_| !self.core.has_failed());
+        let trees = trees.ok_or_else(|| StoreError::Engine("it failed before".to_owned()))?;
+        guarded(|| call(trees)).inspect_err(|_| self.core.note_failure())
+    }
+}
+
+impl Drop for OnDisk {
+    fn drop(&mut self) {
+        let Some(trees) = self.trees.take() else { return };
+        self.core.let_go(trees, |trees| trees.ledger.flush().map(|_| ()));
+    }
+}
+
+impl Handles {
     fn tree(&self, tree: TreeName) -> &Tree {
         match tree {
             TreeName::Dossiers => &self.dossiers,
@@ -99,9 +181,10 @@ fn batch_of(writes: Writes) -> sled::Batch {
 }
 
 /// Calls the engine; its panics become errors.
-pub(in crate::store) fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError> {
+fn guarded<T>(call: impl FnOnce() -> std::io::Result<T>) -> Result<T, StoreError> {
     match std::panic::catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) if matches!(error.kind(), StorageFull | QuotaExceeded) => Err(StoreError::NoRoom(error.to_string())),
         Ok(Err(error)) => Err(StoreError::Engine(error.to_string())),
         Err(panic) => Err(StoreError::Panicked(words_of(&*panic))),
     }
