@@ -112,7 +112,7 @@ fn dossiers_of(register: &Register) -> Vec<AlignedVec<8>> {
     let mut dossiers = Vec::new();
     for asking in register.questions(DOSSIERS * 8) {
         let mut found = Found::default();
-        asking.find(reader.index(), &guard, &mut found);
+        asking.find_at(reader.index(), &guard, Place::ToBeFound, &mut found);
         for dossier in &found.dossiers {
             if dossiers.len() < DOSSIERS && seen.insert(dossier.number()) {
                 let mut bytes = AlignedVec::new();

@@ -37,7 +37,7 @@ fn read(path: &std::path::Path, options: ParseOptions, masters: &Masters) -> Res
             assert!(record.line > last_line, "lines go on");
             last_line = record.line;
             if let Ok((operation, registration)) = parser.parse(&record) {
-                changes.push(operation, &Row::of(registration)).expect("what is parsed can be archived");
+                changes.push(operation, &Row::of(&registration)).expect("what is parsed can be archived");
             }
         }
     }
