@@ -23,5 +23,14 @@ cargo test --locked --release --features loom --lib -- loom_
 
 scripts/sanitize.sh
 
+echo "== every door, fuzzed"
+scripts/fuzz.sh
+
+echo "== the tests themselves: every promise broken once"
+scripts/sabotage.sh
+
+echo "== every bench, once"
+scripts/benches.sh
+
 echo "== instructions a look-up"
 scripts/instructions.sh

@@ -7,6 +7,7 @@
 )]
 
 pub mod audit;
+mod background;
 pub mod commands;
 pub mod disk;
 pub mod domain;

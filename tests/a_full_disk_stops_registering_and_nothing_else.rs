@@ -91,6 +91,10 @@ fn filled_to_the_last_byte_while_an_import_is_under_way() {
             let mut again = start_import(&place);
             assert_eq!((again.wait().0, durable_line(&again)), (1, 0), "{:?}", again.err.all());
         }
+        let snapshot = place.path("full.snap");
+        let said = place.run("snapshot create", &["--out", snapshot.to_str().unwrap()]).ends(1);
+        assert!(!snapshot.exists() && said.err.contains("shikaku: "), "{said:?}");
+        answers_and_says_why(&server, line);
     }
     disk.make_room();
     eventually("the trouble is over", || !has(&server, "disk_full"));

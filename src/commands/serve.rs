@@ -13,12 +13,12 @@ use signal_hook::iterator::Signals;
 
 use super::{CommandError, Ended, now};
 use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor};
+use crate::background;
 use crate::domain::day::Day;
 use crate::limits::{SCRUB_PAUSE_S_DEFAULT, SNAPSHOT_STOP_TIMEOUT_MS};
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry, Trouble};
 use crate::serve::api::{CONTROL_SOCKET, control};
-use crate::serve::background;
 use crate::serve::config::Config;
 use crate::serve::fast::{Counters, FastListener, ListenerLimits};
 use crate::serve::pages::Pages;

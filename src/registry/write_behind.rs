@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::load;
 use super::troubles::{Trouble, Troubles};
+use crate::background;
 use crate::disk::{Disk, OpenMode};
 use crate::record::{DossierBatch, StateChecksum};
 use crate::store::{HistoryEntry, HistoryKind, Store, StoreBatch, StoreError, StoreMeta};
@@ -268,7 +269,15 @@ fn judge(unjudged: Option<&Unjudged>, slot: &StoreSlot) -> Result<(), StoreError
     let Some(Unjudged { dossiers, rows }) = unjudged else { return Ok(()) };
     let store = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let began = Instant::now();
-    let judged = store.map_or(Ok(()), |store| load::check_dossiers(&store, *dossiers, rows));
+    // Look-ups come first: nobody waits for this but the writing of the store, which has a queue.
+    let (dossiers, rows) = (*dossiers, *rows);
+    let judging = store.map(|store| background::spawn("store-judge", move || load::check_dossiers(&store, dossiers, &rows)));
+    let panicked = |_| Err(StoreError::Panicked("while it was read".to_owned()));
+    let judged = match judging {
+        None => Ok(()),
+        Some(Ok(judging)) => judging.join().unwrap_or_else(panicked),
+        Some(Err(error)) => Err(StoreError::Engine(error.to_string())),
+    };
     if judged.is_ok() {
         tracing::info!(seconds = began.elapsed().as_secs(), "the store was read and adds up");
     }

@@ -1,7 +1,6 @@
 //! How the outside asks: look-ups on the fast listener, everything else on the API.
 
 pub mod api;
-pub mod background;
 mod batch;
 pub mod clock;
 pub mod config;

@@ -17,13 +17,13 @@ use tokio::net::UnixListener;
 
 use super::{AppliedBody, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
 use crate::audit::Via;
+use crate::background;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
 use crate::ingest::register::{LocalRegister, Register};
 use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::{Registry, RegistryError};
-use crate::serve::background;
 use crate::serve::clock::now_unix_ms;
 use crate::serve::fast::{Method, Reply, Request as FastRequest};
 use crate::serve::service::Service;
