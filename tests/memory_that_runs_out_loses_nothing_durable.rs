@@ -23,6 +23,8 @@ fn import_within(space_mib: u64, data: &Path, file: &Path) -> Running {
     let mut command = Command::new("prlimit");
     command.arg(format!("--as={}", space_mib << 20)).arg(own.get_program());
     command.args(["import", "--data", data.to_str().unwrap(), file.to_str().unwrap()]).env_remove("SHIKAKU_LOG");
+    // Where there is no memory for a backtrace either, the standard library may wait for itself while it writes one.
+    command.env("RUST_BACKTRACE", "0");
     Running::of(command.stdin(Stdio::null()))
 }
 

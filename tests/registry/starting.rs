@@ -242,13 +242,14 @@ fn however_often_a_start_fails_on_a_corrupt_log_the_damaged_store_is_kept_and_no
     let restored = home.crashed();
     fs::rename(restored.path().join(&kept[0][0]), restored.path().join("kept")).unwrap();
     assert_eq!(files_below(&restored.path().join("kept")), files_below(&home.path().join(&kept[0][0])));
-    // Once the log is whole again, so is everything.
+    // Once the log is whole again, so is everything; that a store was damaged was said when it was moved aside.
     flip(&segment, offset);
-    let registry = home.open();
-    assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec!["store_rebuilt"]));
-    registry.close(NOW).unwrap();
-    let registry = home.open();
-    assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec![]));
+    for _ in 0..2 {
+        let registry = home.open();
+        assert_eq!((registry.state_checksum(), troubles(&registry)), (checksum, vec![]));
+        registry.close(NOW).unwrap();
+    }
+    // The start behind the rebuild has seen that it is whole.
     assert!(!home.path().join("store.rebuilding").exists());
     assert_eq!(stores_aside(&home), kept[0]);
 }

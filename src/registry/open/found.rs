@@ -84,7 +84,9 @@ impl Opening<'_> {
     /// again must not leave one behind each time.
     pub(super) fn remove_unfinished_store(&self) -> Result<(), RegistryError> {
         let path = self.store_path();
-        self.options.engine.discard(&path).map_err(RegistryError::directory(&path))
+        self.options.engine.discard(&path).map_err(RegistryError::directory(&path))?;
+        self.unmark_rebuilding();
+        Ok(())
     }
 
     /// A store for a rebuild: an empty one is used, half a rebuild begun again, any other moved aside; none where the disk has no room for

@@ -85,6 +85,10 @@ impl Registry {
         let shelf = Shelf::look(&*self.disk, self.directory())?;
         let mut places = places(&shelf, &log);
         let beginning = log.beginning().map_err(by_log)?;
+        // A log that was trimmed may begin right behind a snapshot.
+        if let Some(place) = places.get_mut(&beginning.sequence) {
+            *place = Some(beginning);
+        }
         let end = log.read_through(&beginning, place.sequence, |position| {
             if let Some(place) = places.get_mut(&position.sequence) {
                 *place = Some(*position);
