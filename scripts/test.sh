@@ -19,7 +19,7 @@ echo "== tests"
 cargo test --workspace --locked
 
 echo "== the index's publish step, every interleaving (loom)"
-cargo test --locked --release --features loom --lib -- loom_
+cargo test --locked --profile bench --features loom --lib -- loom_
 
 scripts/sanitize.sh
 
