@@ -1,0 +1,85 @@
+//! From the request's body to the rendered answer a look-up takes no memory, in whichever form it is asked and answered.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+
+use bytes::BytesMut;
+use shikaku::audit::Via;
+use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::config::Config;
+use shikaku::serve::fast::{Method, Reply, Request};
+use shikaku::serve::service::Service;
+use shikaku::serve::tokens::Tokens;
+
+thread_local! {
+    /// Allocations of this thread: the registry's own threads are no part of a look-up.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator as it came; counting touches a cell of the thread's own, which needs none.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const MEMBER: &str = r#"{"member":{"insurer_number":"06132013","symbol":"品１","number":"5678901","branch_number":"00","birth_date":"1980-01-01"},"consent":true}"#;
+const CERTIFICATE: &str = r#"{"certificate": {"payer_number": "54136015", "recipient_number": "1234567"}, "consent": true}"#;
+const LINES: &str = "m\t06132013:品１:5678901:00\t1980-01-01\nc\t54136015\t1234567\nk\tab-12\n";
+
+#[test]
+fn a_look_up_allocates_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let registry = Registry::open(directory.path(), &OpenOptions::at(1_795_316_400_000)).unwrap();
+    let service = Service::new(Config::default(), Tokens::default());
+    let _ = service.reader.set(registry.reader());
+    let mut body = BytesMut::with_capacity(1 << 16);
+    let mut ask = |path: &str, content_type: &str, accept: &str, asked: &str| {
+        let request = Request {
+            method: Method::Post,
+            path,
+            query: "consent=true",
+            content_type: Some(content_type),
+            accept: Some(accept),
+            authorization: None,
+            peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            body: asked.as_bytes(),
+        };
+        // The first one of a thread makes what the thread keeps.
+        let mut counts = [0; 2];
+        for count in &mut counts {
+            let before = ALLOCATIONS.with(Cell::get);
+            let mut reply = Reply::new(&mut body);
+            service.respond(&request, Via::Fast, &mut reply);
+            assert_eq!(reply.status_code(), 200);
+            *count = ALLOCATIONS.with(Cell::get) - before;
+        }
+        assert_eq!(counts[1], 0, "{path} {content_type} {accept}");
+    };
+    for accept in ["application/json", "text/tab-separated-values"] {
+        ask("/v1/eligibility", "application/json", accept, MEMBER);
+        ask("/v1/eligibility", "application/json", accept, CERTIFICATE);
+        ask("/v1/eligibility", "text/plain", accept, "k\tab-12");
+        ask("/v1/eligibility/batch", "text/tab-separated-values", accept, LINES);
+    }
+}
