@@ -42,7 +42,11 @@ impl SnapshotKeeper {
         }
     }
 
+    /// Nothing is due while there is a trouble that stops writing: that one is told already, and its end is a restart.
     fn is_due(&self, now_unix_ms: u64) -> bool {
+        if self.registry.troubles().stops_writing().is_some() {
+            return false;
+        }
         let standing = self.registry.shelf_standing();
         // Where there is no snapshot yet, the first is due as if one had been taken when the log began.
         let newest = standing.newest.map_or(standing.log_begun_unix_ms, |newest| newest.unix_ms);

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use shikaku::disk::simulated::Aftermath;
+use shikaku::domain::registration::Operation;
 use shikaku::registry::snapshot::{SnapshotReader, restore};
 use shikaku::registry::{Registry, RegistryError};
 
 use crate::deeds::Deed;
 use crate::machine::{Machine, NOW, backup, difference};
 use crate::model::Model;
-use crate::rows::Row;
+use crate::rows::{self, Row, RowChange};
 
 pub(crate) struct Life {
     pub(crate) machine: Machine,
@@ -61,7 +62,7 @@ impl Life {
             }
             Ok(()) => {}
             Err(_) if matches!(deed, Deed::Snapshot) => self.backups.possible.push(self.model.clone()),
-            Err(error) => self.stop_within(stages, error),
+            Err(error) => self.stop_within(stages, self.registry().sequence() - before, error),
         }
         let differs = difference(self.registry(), &self.model);
         assert_eq!(differs, None, "after {deed:?}: {done:?}\n{}", self.told());
@@ -69,11 +70,9 @@ impl Life {
     }
 
     /// A deed of several frames may be refused behind any of them: those before it are done, and its own may be found later.
-    fn stop_within(&mut self, stages: Vec<Model>, error: &RegistryError) {
-        let mut refused = stages.into_iter().peekable();
-        while difference(self.registry(), &self.model).is_some()
-            && let Some(stage) = refused.next()
-        {
+    fn stop_within(&mut self, stages: Vec<Model>, frames_done: u64, error: &RegistryError) {
+        let mut refused = stages.into_iter();
+        for stage in refused.by_ref().take(frames_done as usize) {
             self.model = stage;
         }
         // These are refused before anything is written.
@@ -108,12 +107,27 @@ impl Life {
         let registry = self.registry();
         let stopped = registry.troubles().stops_writing();
         assert!(stopped.is_none(), "{stopped:?}\n{}", self.told());
-        if let Some(differs) = differs_in_anything(registry, &self.model) {
-            let found = self.possible.iter().find(|model| differs_in_anything(registry, model).is_none());
-            let Some(found) = found else { panic!("{differs}; nor is it what was refused\n{}", self.told()) };
-            self.model = found.clone();
+        let candidates = || [&self.model].into_iter().chain(&self.possible);
+        let mut alike: Vec<&Model> = candidates().filter(|model| differs_in_anything(registry, model).is_none()).collect();
+        alike.dedup();
+        if alike.len() > 1 {
+            alike.retain(|model| self.remembers_what(model));
         }
+        let Some(found) = alike.first() else {
+            let differ: Vec<_> = candidates().map(|model| differs_in_anything(registry, model)).collect();
+            panic!("it is neither what was acknowledged nor what was refused: {differ:?}\n{}", self.told());
+        };
+        self.model = (*found).clone();
         self.possible.clear();
+    }
+
+    /// Whether it knows of rows that are gone what a model does, which no answer shows: a copy of the machine is asked to withdraw
+    /// everything, and counts.
+    fn remembers_what(&self, model: &Model) -> bool {
+        let copy = self.machine.fork(1).after_kill();
+        let everything: Vec<RowChange> = rows::identities().map(|row| (Operation::Withdraw, row)).collect();
+        let applied = copy.open().unwrap().apply(&rows::changes(&everything), NOW).unwrap();
+        applied.counts == model.clone().apply(&everything)
     }
 
     /// Registers one more row, loses power, and has it.
@@ -122,6 +136,7 @@ impl Life {
         self.take(&Deed::register(&[probe])).unwrap();
         self.lose_power(Aftermath::Lost);
         self.start_and_judge();
+        assert!(self.remembers_what(&self.model), "of rows that are gone it knows something else\n{}", self.told());
         self.registry.take().unwrap().close(NOW).unwrap();
         let report = self.machine.verify();
         assert_eq!(report.fault, None, "{:?}\n{}", report.notes, self.told());

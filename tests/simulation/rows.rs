@@ -75,6 +75,11 @@ impl Row {
     }
 }
 
+/// A row of every identity there can be: of every certificate, every period.
+pub(crate) fn identities() -> impl Iterator<Item = Row> {
+    (0..CERTIFICATES).flat_map(|certificate| (0..PERIODS).map(move |period| Row::of(certificate, period, 0)))
+}
+
 pub(crate) fn changes(rows: &[RowChange]) -> Changes {
     let mut changes = Changes::new();
     for (operation, row) in rows {

@@ -224,3 +224,10 @@ fn whatever_happens_to_its_disk_the_registry_holds_what_it_acknowledged() {
     proved(promise, "random walks with every fault: crashes", test, crashes.into_inner());
     proved(promise, "random walks with every fault: times faults were set", test, faults.into_inner());
 }
+
+/// The refused row ended before the horizon: when its frame turned out to have reached the disk, no answer showed it, and a withdrawal
+/// found what the model took for never registered.
+#[test]
+fn the_walk_of_a_refused_row_that_only_the_past_remembers() {
+    walk(2613);
+}
