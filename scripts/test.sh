@@ -16,7 +16,7 @@ fi
 scripts/peers.sh || echo "not all peers of the load tester could be installed; their tests say which they leave out"
 
 echo "== tests"
-cargo test --workspace --locked
+cargo test --workspace --locked --no-fail-fast
 
 echo "== the index's publish step, every interleaving (loom)"
 cargo test --locked --profile bench --features loom --lib -- loom_
