@@ -69,11 +69,17 @@ fn a_target_that_is_missed_fails_the_run_where_that_is_asked_for() {
 }
 
 #[test]
-fn a_full_run_measures_import_index_and_restart_too() {
+fn a_full_run_measures_every_target() {
     let work = tempfile::tempdir().unwrap();
-    let (output, found) = compare(work.path(), &["--without", "redis,memcached,postgres", "--full"]);
+    let page = work.path().join("morning.html");
+    let morning = ["--crest-per-s", "500", "--compress", "600", "--from", "08:50", "--to", "09:20", "--appointments", "2000"];
+    let more = ["--without", "redis,memcached,postgres", "--full", "--rate", "5000", "--newcomers", "100", "--report"];
+    let (output, found) = compare(work.path(), &[&more[..], &[page.to_str().unwrap()], &morning].concat());
     assert!(output.status.success(), "{}", complaint(&output));
-    for name in ["P5", "P7", "P8"] {
+    assert!(std::fs::read_to_string(page).unwrap().contains("</html>"));
+    let of_growth = found["targets"].as_array().unwrap().iter().filter(|target| target["target"] == "P11").count();
+    assert_eq!(of_growth, 3, "{found}");
+    for name in ["P5", "P7", "P8", "P9", "P10"] {
         let of_name = found["targets"].as_array().unwrap().iter().filter(|target| target["target"] == name);
         assert!(of_name.clone().count() > 0 && of_name.clone().all(|target| target["measured"].is_number()), "{name}: {found}");
     }

@@ -19,6 +19,7 @@ pub(super) fn targets(measured: &Measured) -> Vec<Target> {
     targets.extend(in_process(measured));
     targets.extend(memory(measured));
     targets.extend(files(measured));
+    targets.extend(measured.rest.iter().flat_map(super::rest::Rest::targets));
     targets
 }
 

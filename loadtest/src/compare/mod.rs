@@ -6,6 +6,7 @@ mod full;
 mod judged;
 mod memory;
 mod page;
+mod rest;
 mod results;
 mod run_all;
 mod second_opinion;
@@ -30,6 +31,7 @@ pub(crate) use run_all::run_all;
 use contenders::Contenders;
 use full::Full;
 use memory::Memory;
+use rest::{Rest, RestArguments};
 use results::Results;
 
 /// Whom to leave out.
@@ -79,9 +81,11 @@ pub(crate) struct CompareArguments {
     /// Also ask the peers' own clients, redis-benchmark and pgbench, for one key over and over
     #[arg(long)]
     pub(crate) second_opinion: bool,
-    /// Also measure the import, the index in process, and restarts
+    /// Also measure the import, the index in process and restarts, and then a morning, rows that stream in, and growth
     #[arg(long)]
     pub(crate) full: bool,
+    #[command(flatten)]
+    pub(crate) rest: RestArguments,
     /// How long loading may take
     #[arg(long, default_value_t = 300)]
     pub(crate) ready_within_s: u64,
@@ -118,6 +122,7 @@ struct Measured {
     manners: Vec<Manner>,
     memory: Memory,
     full: Option<Full>,
+    rest: Option<Rest>,
     opinions: Vec<(String, f64)>,
     /// Peers that run, as they name themselves.
     versions: Vec<String>,
@@ -175,5 +180,7 @@ fn measure(arguments: &CompareArguments, work: &Work) -> Result<Measured, LoadEr
     // The peers end first, so that another Redis has the memory to be weighed in.
     drop(contenders);
     let memory = Memory::weigh(arguments, &appliance, &keys, work)?;
-    Ok(Measured { results, manners, memory, full, opinions, versions, absent, keys: keys.count() })
+    drop(appliance);
+    let rest = if full.is_some() { Some(Rest::measure(arguments, &data, work)?) } else { None };
+    Ok(Measured { results, manners, memory, full, rest, opinions, versions, absent, keys: keys.count() })
 }

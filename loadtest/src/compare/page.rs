@@ -35,8 +35,10 @@ pub(super) fn lines(arguments: &CompareArguments, measured: &Measured, targets: 
     }
     lines.push(String::new());
     lines.extend(targets::table(targets));
-    lines.push(String::new());
-    lines.push("P9: `loadtest deltas`. P10: `loadtest reception`. P11: `loadtest growth`.".to_owned());
+    if measured.rest.is_none() {
+        lines.push(String::new());
+        lines.push("P9: `loadtest deltas`. P10: `loadtest reception`. P11: `loadtest growth`. `--full` measures them too.".to_owned());
+    }
     lines
 }
 
@@ -78,6 +80,7 @@ pub(super) fn json(arguments: &CompareArguments, measured: &Measured, targets: &
         "second_opinion": { "what": "one key over and over", "servers": opinions },
         "memory": measured.memory.json(),
         "full": measured.full.as_ref().map(super::full::Full::json),
+        "rest": measured.rest.as_ref().map(super::rest::Rest::json),
         "targets_are_about_recipients": TARGETS_RECIPIENTS,
         "targets": targets::json(targets),
     })

@@ -95,7 +95,7 @@ pub(crate) struct DeltasArguments {
 /// The parts of the run, in order.
 const PHASES: [&str; 4] = ["warm-up", "quiet", "examining", "streaming"];
 
-struct Deltas {
+pub(crate) struct Deltas {
     phases: Vec<Phase>,
     acknowledged: Acknowledged,
     rows: u64,
@@ -112,13 +112,7 @@ pub(crate) fn run(arguments: &DeltasArguments) -> Result<(), LoadError> {
         Some(data) => data.clone(),
         None => register(&arguments.binary, &arguments.population, &work)?.0,
     };
-    let deltas = measure(arguments, &data, &work)?;
-    let thresholds =
-        ThresholdArguments { allow_saturated_client: arguments.allow_saturated_client, ..ThresholdArguments::default() };
-    let judged = PHASES.iter().zip(&deltas.phases).skip(1).filter(|(_, phase)| phase.lasted() >= JUDGED_FROM);
-    for (name, phase) in judged {
-        thresholds.trust(name, &phase.figures())?;
-    }
+    let deltas = measured(arguments, &data, &work)?;
     if arguments.json {
         say(&deltas.json(arguments).to_string());
     } else {
@@ -126,6 +120,18 @@ pub(crate) fn run(arguments: &DeltasArguments) -> Result<(), LoadError> {
     }
     let missed = deltas.missed(arguments);
     if missed.is_empty() { Ok(()) } else { Err(LoadError::Missed(missed)) }
+}
+
+/// Measures with a population that nobody serves, and sees to it that the client was not what was measured.
+pub(crate) fn measured(arguments: &DeltasArguments, data: &Path, work: &Work) -> Result<Deltas, LoadError> {
+    let deltas = measure(arguments, data, work)?;
+    let thresholds =
+        ThresholdArguments { allow_saturated_client: arguments.allow_saturated_client, ..ThresholdArguments::default() };
+    let judged = PHASES.iter().zip(&deltas.phases).skip(1).filter(|(_, phase)| phase.lasted() >= JUDGED_FROM);
+    for (name, phase) in judged {
+        thresholds.trust(name, &phase.figures())?;
+    }
+    Ok(deltas)
 }
 
 fn measure(arguments: &DeltasArguments, data: &Path, work: &Work) -> Result<Deltas, LoadError> {

@@ -19,7 +19,7 @@ impl Deltas {
     }
 
     /// P9, which is about batches of 1,000 rows under 200,000 look-ups a second: see `--rows-per-file`.
-    fn targets(&self) -> Vec<Target> {
+    pub(crate) fn targets(&self) -> Vec<Target> {
         vec![
             Target {
                 name: "P9",
@@ -81,7 +81,7 @@ impl Deltas {
         lines
     }
 
-    pub(super) fn json(&self, arguments: &DeltasArguments) -> Value {
+    pub(crate) fn json(&self, arguments: &DeltasArguments) -> Value {
         let phase = |nth| self.phase(nth).map(|(figures, dropped)| json!({ "figures": figures.json(), "dropped": dropped }));
         json!({
             "what": "deltas",

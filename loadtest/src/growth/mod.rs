@@ -80,14 +80,7 @@ impl GrowthArguments {
 }
 
 pub(crate) fn run(arguments: &GrowthArguments) -> Result<(), LoadError> {
-    if arguments.sizes.is_empty() || !arguments.sizes.is_sorted_by(|one, next| one < next) {
-        return Err(LoadError::Usage("--sizes go from the smallest to the largest".to_owned()));
-    }
-    let mut sizes = Vec::new();
-    for recipients in &arguments.sizes {
-        complain(&format!("{recipients} recipients …"));
-        sizes.push(Size::measure(arguments, *recipients)?);
-    }
+    let sizes = measure(arguments)?;
     let targets = judged(&sizes);
     if arguments.json {
         say(&json_of(arguments, &sizes, &targets).to_string());
@@ -96,6 +89,25 @@ pub(crate) fn run(arguments: &GrowthArguments) -> Result<(), LoadError> {
     }
     let missed: Vec<String> = targets.iter().filter_map(Target::complaint).collect();
     if arguments.meet_targets && !missed.is_empty() { Err(LoadError::Missed(missed)) } else { Ok(()) }
+}
+
+/// The result as JSON, and P11.
+pub(crate) fn measured(arguments: &GrowthArguments) -> Result<(Value, Vec<Target>), LoadError> {
+    let sizes = measure(arguments)?;
+    let targets = judged(&sizes);
+    Ok((json_of(arguments, &sizes, &targets), targets))
+}
+
+fn measure(arguments: &GrowthArguments) -> Result<Vec<Size>, LoadError> {
+    if arguments.sizes.is_empty() || !arguments.sizes.is_sorted_by(|one, next| one < next) {
+        return Err(LoadError::Usage("--sizes go from the smallest to the largest".to_owned()));
+    }
+    let mut sizes = Vec::new();
+    for recipients in &arguments.sizes {
+        complain(&format!("{recipients} recipients …"));
+        sizes.push(Size::measure(arguments, *recipients)?);
+    }
+    Ok(sizes)
 }
 
 /// P11.

@@ -29,5 +29,5 @@ mod run;
 mod terminals;
 mod verdict;
 
-pub(crate) use arguments::ReceptionArguments;
-pub(crate) use run::run;
+pub(crate) use arguments::{DayArguments, ReceptionArguments};
+pub(crate) use run::{measured, run};

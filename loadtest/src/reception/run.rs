@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::Value;
 use shikaku::limits::{LISTENER_CONNECTIONS_MAX, LISTENER_DISPLACE_IDLE_MS};
 
 use super::arguments::{DayArguments, Moment, ReceptionArguments, RegionArguments};
@@ -15,7 +16,7 @@ use super::peak::{self, Region};
 use super::profile::Profile;
 use super::questions::{Answers, Questions};
 use super::report::{Outcome, lines};
-use super::verdict::missed;
+use super::verdict::{Requirement, missed};
 use crate::error::LoadError;
 use crate::measure::cpu::process_cpu;
 use crate::page;
@@ -26,22 +27,27 @@ use crate::server::status;
 /// A connection without traffic for so long may be told to go.
 const SILENCE: Duration = Duration::from_millis(LISTENER_DISPLACE_IDLE_MS);
 
-/// Plays the morning; the result is written whether it holds what it must or not.
-pub(crate) fn run(arguments: &ReceptionArguments) -> Result<(), LoadError> {
+/// The result as JSON, and what had to hold.
+pub(crate) fn measured(arguments: &ReceptionArguments) -> Result<(Value, Vec<Requirement>), LoadError> {
     check(arguments)?;
     // Kept to the end: dropping it ends it.
     let (_started, address, server_pid) = server(arguments)?;
     let outcome = play(arguments, address, server_pid)?;
-    let result = outcome.json(arguments);
+    outcome.complaints.iter().for_each(|line| complain(line));
+    Ok((outcome.json(arguments), outcome.requirements(&arguments.thresholds)))
+}
+
+/// Plays the morning; the result is written whether it holds what it must or not.
+pub(crate) fn run(arguments: &ReceptionArguments) -> Result<(), LoadError> {
+    let (result, requirements) = measured(arguments)?;
     if let Some(path) = &arguments.json {
         write(path, &format!("{result:#}\n"))?;
     }
     if let Some(path) = &arguments.report {
         write(path, &page::html(&result, &page::beside(&arguments.beside)?))?;
     }
-    outcome.complaints.iter().for_each(|line| complain(line));
     lines(&result).iter().for_each(|line| say(line));
-    let missed = missed(&outcome.requirements(&arguments.thresholds));
+    let missed = missed(&requirements);
     if missed.is_empty() { Ok(()) } else { Err(LoadError::Missed(missed)) }
 }
 
