@@ -138,6 +138,7 @@ struct ChunkParsed {
     bytes: Vec<u8>,
     rejects: Vec<(Reject, Vec<u8>)>,
     last_line: u64,
+    scratch: Vec<u8>,
 }
 
 impl ChunkParsed {
@@ -236,6 +237,8 @@ fn parse_chunk(
             Err(reject) => parsed.rejects.push((reject, record.raw.to_vec())),
         }
     }
+    // Here and not where they are registered: there one thread does it for all workers.
+    parsed.changes.digest(&mut parsed.scratch);
     Ok(())
 }
 

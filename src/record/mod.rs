@@ -5,6 +5,7 @@
 //! features in the manifest: little endian, 32-bit pointers, aligned primitives.
 
 pub mod checksum;
+pub mod digest;
 pub mod dossier;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -15,6 +16,7 @@ pub mod row;
 mod tests;
 
 pub use checksum::StateChecksum;
+pub use digest::Digest;
 pub use dossier::{DossierBatch, DossierRef};
 pub use row::ArchivedRow;
 

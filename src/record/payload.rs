@@ -4,7 +4,7 @@ use rkyv::util::AlignedVec;
 use serde::{Deserialize, Serialize};
 
 use super::row::{self, ArchivedRow, Row};
-use super::{RecordError, padded};
+use super::{Digest, RecordError, padded};
 use crate::domain::day::Day;
 use crate::domain::masters::MasterKind;
 use crate::domain::registration::Operation;
@@ -23,6 +23,8 @@ const CHANGES_HEAD: usize = 8;
 pub struct Changes {
     bytes: AlignedVec<8>,
     count: u32,
+    /// Of every change, or of none.
+    digests: Vec<Digest>,
 }
 
 /// One change in a payload.
@@ -44,7 +46,7 @@ impl Changes {
 
     /// No changes yet, with room for this many bytes of them.
     pub fn with_capacity(bytes: usize) -> Changes {
-        let mut changes = Changes { bytes: AlignedVec::with_capacity(bytes.max(CHANGES_HEAD)), count: 0 };
+        let mut changes = Changes { bytes: AlignedVec::with_capacity(bytes.max(CHANGES_HEAD)), count: 0, digests: Vec::new() };
         changes.clear();
         changes
     }
@@ -78,6 +80,7 @@ impl Changes {
         self.bytes.clear();
         self.bytes.resize(CHANGES_HEAD, 0);
         self.count = 0;
+        self.digests.clear();
     }
 
     /// Reads a payload from the disk or another machine; every row is validated, once.
@@ -85,7 +88,7 @@ impl Changes {
         let mut bytes = AlignedVec::with_capacity(payload.len());
         bytes.extend_from_slice(payload);
         let count = payload.first_chunk::<4>().map(|count| u32::from_le_bytes(*count)).ok_or(RecordError::Length)?;
-        let changes = Changes { bytes, count };
+        let changes = Changes { bytes, count, digests: Vec::new() };
         let mut read = 0;
         let mut at = CHANGES_HEAD;
         while at < changes.bytes.len() {
@@ -108,6 +111,19 @@ impl Changes {
             let row = unsafe { row::trusted(bytes) };
             Some(Change { operation, row, bytes })
         })
+    }
+
+    /// Hashes every row, so that whoever registers them need not. `scratch` is emptied.
+    pub fn digest(&mut self, scratch: &mut Vec<u8>) {
+        let mut digests = std::mem::take(&mut self.digests);
+        digests.clear();
+        digests.extend(self.iter().map(|change| Digest::of(change.row, scratch)));
+        self.digests = digests;
+    }
+
+    /// The digests of all changes; none where they were not asked for.
+    pub fn digests(&self) -> &[Digest] {
+        &self.digests
     }
 
     /// The payload.
@@ -151,6 +167,7 @@ impl Changes {
         }
         self.bytes.resize(padded(self.bytes.len()), 0);
         self.count += 1;
+        self.digests.clear();
         if let Some(count) = self.bytes.first_chunk_mut::<4>() {
             *count = self.count.to_le_bytes();
         }

@@ -409,6 +409,29 @@ fn a_payload_of_changes_reads_as_it_was_written_and_every_cut_is_noticed() {
 }
 
 #[test]
+fn a_payloads_digests_are_those_of_its_rows_and_another_change_makes_them_void() {
+    let mut changes = upserts([person(1), longest(), barest()]);
+    assert!(changes.digests().is_empty());
+    let mut scratch = b"what was there before".to_vec();
+    changes.digest(&mut scratch);
+    let (mut identity, mut certificate) = (Vec::new(), Vec::new());
+    for (change, digest) in changes.iter().zip(changes.digests()) {
+        assert_eq!(digest.identity, identity::row_identity(change.row, &mut identity));
+        certificate.clear();
+        identity::append_certificate_identity(change.row, &mut certificate);
+        assert_eq!(digest.certificate, KeyHash::of(KeyKind::Identity, &certificate));
+        change.row.append_content(&mut identity);
+        assert_eq!(digest.content, identity::hash_128(&identity));
+    }
+    let (first, one) = (changes.digests()[0], person(1));
+    assert_eq!(first.insured, dossier(1, &[(one.clone(), 1)]).dossier(0).unwrap().insured_identity());
+    let member = member_key(&one.insurer, one.birth_date, &one.symbol, &one.number);
+    assert_eq!(first.member, KeyHash::of(KeyKind::Member, member.as_bytes()));
+    changes.push(Operation::Upsert, &Row::of(&person(2))).unwrap();
+    assert!(changes.digests().is_empty());
+}
+
+#[test]
 fn a_payload_with_any_byte_flipped_is_refused_or_read_safely() {
     let bytes = upserts([person(1), barest()]).as_bytes().to_vec();
     for place in 0..bytes.len() {

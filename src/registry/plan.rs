@@ -6,9 +6,9 @@ use crate::domain::decision::Row as _;
 use crate::domain::registration::Operation;
 use crate::index::{IndexWriter, Position};
 use crate::record::dossier::{DOSSIER_ROWS_MAX, HeldRow};
-use crate::record::identity::{self, KeyHash, KeyKind};
+use crate::record::identity;
 use crate::record::payload::{Change, Changes, change_bytes};
-use crate::record::{ArchivedRow, DossierBatch, DossierRef};
+use crate::record::{ArchivedRow, Digest, DossierBatch, DossierRef};
 use crate::registry::tally::{CountMap, CountSet};
 use crate::sabotage::{Sabotage, sabotaged};
 use crate::store::HistoryKind;
@@ -88,62 +88,66 @@ pub(super) struct Plan<'c> {
     identities: CountSet<u128>,
     pub(super) counts: Vec<Count<'c>>,
     pub(super) past: Vec<Past<'c>>,
+    scratch: Scratch,
 }
 
 /// One change with everything that is hashed of it, so that memory can be asked for in time.
 pub(super) struct Prepared<'c> {
     pub(super) change: Change<'c>,
-    identity_key: KeyHash,
-    member_key: KeyHash,
-    insured: u128,
-    identity: u128,
-    content: u128,
-    /// The identity's bytes in the scratch they were built in.
-    identity_bytes: std::ops::Range<usize>,
+    digest: Digest,
 }
 
-/// Prepares a run of changes: hashes all, asks for all slots, then for all dossiers.
-pub(super) fn prepare<'c>(index: &IndexWriter, changes: &[Change<'c>], scratch: &mut Vec<u8>, prepared: &mut Vec<Prepared<'c>>) {
-    scratch.clear();
+/// Prepares a run of changes: hashes all that have no digest yet, asks for all slots, then for all dossiers.
+pub(super) fn prepare<'c>(
+    index: &IndexWriter,
+    changes: &[Change<'c>],
+    digests: &[Digest],
+    scratch: &mut Vec<u8>,
+    prepared: &mut Vec<Prepared<'c>>,
+) {
     prepared.clear();
+    let mut known = digests.iter();
     for change in changes {
-        prepared.push(Prepared::of(*change, scratch));
+        let digest = known.next().copied().unwrap_or_else(|| Digest::of(change.row, scratch));
+        prepared.push(Prepared { change: *change, digest });
     }
     for one in prepared.iter() {
-        index.prefetch_slots(one.identity_key);
-        index.prefetch_slots(one.member_key);
+        index.prefetch_slots(one.digest.certificate);
+        index.prefetch_slots(one.digest.member);
     }
     for one in prepared.iter() {
-        index.prefetch_dossier(one.identity_key);
-    }
-}
-
-impl<'c> Prepared<'c> {
-    fn of(change: Change<'c>, scratch: &mut Vec<u8>) -> Prepared<'c> {
-        let start = scratch.len();
-        identity::append_certificate_identity(change.row, scratch);
-        let identity_key = KeyHash::of(KeyKind::Identity, scratch.get(start..).unwrap_or_default());
-        identity::append_history_key(change.row, scratch);
-        let end = scratch.len();
-        let identity = identity::hash_128(scratch.get(start..end).unwrap_or_default());
-        change.row.append_content(scratch);
-        let content = identity::hash_128(scratch.get(start..).unwrap_or_default());
-        scratch.truncate(end);
-        identity::append_insured_identity(change.row, scratch);
-        let insured_bytes = scratch.get(end..).unwrap_or_default();
-        let insured = identity::hash_128(insured_bytes);
-        let member = insured_bytes.split_last().map_or(insured_bytes, |(_, member)| member);
-        let member_key = KeyHash::of(KeyKind::Member, member);
-        scratch.truncate(end);
-        Prepared { change, identity_key, member_key, insured, identity, content, identity_bytes: start..end }
+        index.prefetch_dossier(one.digest.certificate);
     }
 }
 
 impl Prepared<'_> {
-    /// Whether a row of this identity is current; `scratch` is what the run was prepared in.
-    pub(super) fn is_current(&self, index: &IndexWriter, scratch: &[u8]) -> bool {
-        find_row(index, self.identity_key, scratch.get(self.identity_bytes.clone()).unwrap_or_default()).is_some()
+    /// Whether a row of this identity is current.
+    pub(super) fn is_current(&self, index: &IndexWriter, scratch: &mut Scratch) -> bool {
+        self.find(index, scratch).is_some()
     }
+
+    /// The dossier and the place of the current row of this identity.
+    fn find(&self, index: &IndexWriter, scratch: &mut Scratch) -> Option<(Position, usize)> {
+        let Scratch { identity, compared } = scratch;
+        identity.clear();
+        let mut place = None;
+        let position = index.find(self.digest.certificate, |dossier| {
+            if identity.is_empty() {
+                identity::append_certificate_identity(self.change.row, identity);
+                identity::append_history_key(self.change.row, identity);
+            }
+            place = dossier.place_of(identity, compared);
+            place.is_some()
+        })?;
+        place.map(|place| (position, place))
+    }
+}
+
+/// Memory for identities that are compared.
+#[derive(Default)]
+pub(super) struct Scratch {
+    identity: Vec<u8>,
+    compared: Vec<u8>,
 }
 
 /// The hash of a row's identity and content: its share of the state checksum.
@@ -168,6 +172,7 @@ impl<'c> Plan<'c> {
             identities: CountSet::default(),
             counts: Vec::new(),
             past: Vec::new(),
+            scratch: Scratch::default(),
         }
     }
 
@@ -183,25 +188,25 @@ impl<'c> Plan<'c> {
     }
 
     /// Works one change in.
-    pub(super) fn take(&mut self, index: &IndexWriter, one: &Prepared<'c>, scratch: &[u8]) -> Taken {
+    pub(super) fn take(&mut self, index: &IndexWriter, one: &Prepared<'c>) -> Taken {
         let is_full = self.payload.as_bytes().len() + change_bytes(one.change.bytes) > self.payload_bytes_max;
-        if is_full || self.identities.contains(&one.identity) {
+        if is_full || self.identities.contains(&one.digest.identity) {
             return Taken::FrameFull;
         }
-        let existing = find_row(index, one.identity_key, scratch.get(one.identity_bytes.clone()).unwrap_or_default());
+        let existing = one.find(index, &mut self.scratch);
         let outcome = match one.change.operation {
             Operation::Upsert => self.upsert(index, one, existing),
             Operation::Withdraw => match existing {
                 Some((position, place)) => {
-                    self.take_out(index, one.identity, position, place, HistoryKind::Withdrawn, false);
+                    self.take_out(index, one.digest.identity, position, place, HistoryKind::Withdrawn, false);
                     Outcome::Withdrawn
                 }
-                None => return Taken::AskHistory(one.identity),
+                None => return Taken::AskHistory(one.digest.identity),
             },
         };
         if matches!(outcome, Outcome::Registered | Outcome::Superseded | Outcome::HistoryOnly | Outcome::Withdrawn) {
             self.payload.push_copy(&one.change);
-            self.identities.insert(one.identity);
+            self.identities.insert(one.digest.identity);
         }
         Taken::Done(outcome)
     }
@@ -209,9 +214,9 @@ impl<'c> Plan<'c> {
     /// Works a withdrawal in whose row is no longer current but still stands in the history.
     pub(super) fn withdraw_from_history(&mut self, one: &Prepared<'c>) {
         let source = PastSource::New(one.change.bytes);
-        self.past.push(Past { identity: one.identity, kind: HistoryKind::WithdrawnLater, source });
+        self.past.push(Past { identity: one.digest.identity, kind: HistoryKind::WithdrawnLater, source });
         self.payload.push_copy(&one.change);
-        self.identities.insert(one.identity);
+        self.identities.insert(one.digest.identity);
     }
 
     /// Whether nothing would change.
@@ -222,16 +227,16 @@ impl<'c> Plan<'c> {
     fn upsert(&mut self, index: &IndexWriter, one: &Prepared<'c>, existing: Option<(Position, usize)>) -> Outcome {
         let row = one.change.row;
         if let Some((position, place)) = existing
-            && self.content_at(index, position, place) == Some(one.content)
+            && self.content_at(index, position, place) == Some(one.digest.content)
         {
             return Outcome::Unchanged;
         }
         if row.valid_to() < self.horizon {
             if let Some((position, place)) = existing {
-                self.take_out(index, one.identity, position, place, HistoryKind::Superseded, false);
+                self.take_out(index, one.digest.identity, position, place, HistoryKind::Superseded, false);
             }
             let source = PastSource::New(one.change.bytes);
-            self.past.push(Past { identity: one.identity, kind: HistoryKind::RegisteredEnded, source });
+            self.past.push(Past { identity: one.digest.identity, kind: HistoryKind::RegisteredEnded, source });
             return Outcome::HistoryOnly;
         }
         let target = self.pending_of_insured(index, one);
@@ -241,12 +246,12 @@ impl<'c> Plan<'c> {
             return Outcome::DossierFull;
         }
         if let Some((position, place)) = existing {
-            self.take_out(index, one.identity, position, place, HistoryKind::Superseded, moves);
+            self.take_out(index, one.digest.identity, position, place, HistoryKind::Superseded, moves);
         }
         if let Some(pending) = self.pendings.get_mut(target) {
             pending.added.push(one.change);
         }
-        self.counts.push(Count::In { row, content: one.content });
+        self.counts.push(Count::In { row, content: one.digest.content });
         if existing.is_some() { Outcome::Superseded } else { Outcome::Registered }
     }
 
@@ -287,12 +292,12 @@ impl<'c> Plan<'c> {
     }
 
     fn pending_of_insured(&mut self, index: &IndexWriter, one: &Prepared<'c>) -> usize {
-        if let Some(at) = self.by_insured.get(&one.insured) {
+        if let Some(at) = self.by_insured.get(&one.digest.insured) {
             return *at;
         }
-        match index.find(one.member_key, |dossier| dossier.insured_identity() == one.insured) {
+        match index.find(one.digest.member, |dossier| dossier.insured_identity() == one.digest.insured) {
             Some(position) => self.pending_at(index, position),
-            None => self.push(Pending { old: None, kept: 0, moved_out: 0, added: Vec::new() }, one.insured),
+            None => self.push(Pending { old: None, kept: 0, moved_out: 0, added: Vec::new() }, one.digest.insured),
         }
     }
 
@@ -399,15 +404,4 @@ pub(super) struct Loss {
     /// `None` when nothing is left.
     pub(super) place: Option<usize>,
     pub(super) number: u64,
-}
-
-/// The dossier and the place of the current row of a full identity.
-pub(super) fn find_row(index: &IndexWriter, key: KeyHash, identity: &[u8]) -> Option<(Position, usize)> {
-    let mut place = None;
-    let mut scratch = Vec::new();
-    let position = index.find(key, |dossier| {
-        place = dossier.place_of(identity, &mut scratch);
-        place.is_some()
-    })?;
-    place.map(|place| (position, place))
 }

@@ -37,7 +37,9 @@ pub(super) fn lines(arguments: &CompareArguments, measured: &Measured, targets: 
     lines.extend(targets::table(targets));
     if measured.rest.is_none() {
         lines.push(String::new());
-        lines.push("P9: `loadtest deltas`. P10: `loadtest reception`. P11: `loadtest growth`. `--full` measures them too.".to_owned());
+        lines.push(
+            "P9: `loadtest deltas`. P10: `loadtest reception`. P11: `loadtest growth`. `--full` measures them too.".to_owned(),
+        );
     }
     lines
 }

@@ -80,9 +80,9 @@ impl Writer {
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut prepared = Vec::with_capacity(RUN);
         for run in changes.chunks(RUN) {
-            plan::prepare(&self.index, run, &mut scratch, &mut prepared);
+            plan::prepare(&self.index, run, &[], &mut scratch, &mut prepared);
             for one in &prepared {
-                match plan.take(&self.index, one, &scratch) {
+                match plan.take(&self.index, one) {
                     Taken::AskHistory(_) => plan.withdraw_from_history(one),
                     Taken::Done(Outcome::DossierFull) | Taken::FrameFull => return Err(ReplayError::State),
                     Taken::Done(_) => {}

@@ -8,7 +8,7 @@ use crate::record::identity;
 use crate::record::payload::{self, Change, Changes};
 use crate::registry::RegistryError;
 use crate::registry::counts::Applied;
-use crate::registry::plan::{self, Count, Outcome, Plan, Prepared, Taken};
+use crate::registry::plan::{self, Count, Outcome, Plan, Prepared, Scratch, Taken};
 use crate::registry::troubles::Trouble;
 use crate::store::HistoryKind;
 
@@ -19,15 +19,16 @@ impl Writer {
     /// Registers and withdraws rows: any number of frames, each durable and visible when this returns.
     pub(in crate::registry) fn apply(&mut self, changes: &Changes, time_unix_ms: u64) -> Result<Applied, RegistryError> {
         self.check_writable()?;
-        let changes: Vec<Change<'_>> = changes.iter().collect();
+        let rows: Vec<Change<'_>> = changes.iter().collect();
         let mut applied = Applied::default();
         let mut plan = Plan::new(std::mem::take(&mut self.payload), PAYLOAD_BYTES_MAX, self.ledger.horizon);
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut prepared = Vec::with_capacity(RUN);
-        for (run_place, run) in changes.chunks(RUN).enumerate() {
-            plan::prepare(&self.index, run, &mut scratch, &mut prepared);
+        for (run_place, run) in rows.chunks(RUN).enumerate() {
+            let digests = changes.digests().get(run_place * RUN..).unwrap_or_default();
+            plan::prepare(&self.index, run, digests, &mut scratch, &mut prepared);
             for (place, one) in prepared.iter().enumerate() {
-                let outcome = self.take_one(&mut plan, one, &scratch, time_unix_ms)?;
+                let outcome = self.take_one(&mut plan, one, time_unix_ms)?;
                 applied.counts.count(outcome);
                 if matches!(outcome, Outcome::Unknown | Outcome::DossierFull) {
                     applied.rejected.push((run_place * RUN + place, outcome));
@@ -42,18 +43,12 @@ impl Writer {
         Ok(applied)
     }
 
-    fn take_one<'c>(
-        &mut self,
-        plan: &mut Plan<'c>,
-        one: &Prepared<'c>,
-        scratch: &[u8],
-        time_unix_ms: u64,
-    ) -> Result<Outcome, RegistryError> {
-        let mut taken = plan.take(&self.index, one, scratch);
+    fn take_one<'c>(&mut self, plan: &mut Plan<'c>, one: &Prepared<'c>, time_unix_ms: u64) -> Result<Outcome, RegistryError> {
+        let mut taken = plan.take(&self.index, one);
         if matches!(taken, Taken::FrameFull) {
             self.commit(plan, FrameKind::Changes, None, time_unix_ms)?;
             plan.clear();
-            taken = plan.take(&self.index, one, scratch);
+            taken = plan.take(&self.index, one);
         }
         match taken {
             Taken::Done(outcome) => Ok(outcome),
@@ -134,13 +129,14 @@ impl Writer {
 
     /// Whether the row of each change is current.
     pub(in crate::registry) fn are_current(&mut self, changes: &Changes) -> Vec<bool> {
-        let changes: Vec<Change<'_>> = changes.iter().collect();
+        let rows: Vec<Change<'_>> = changes.iter().collect();
         let mut scratch = std::mem::take(&mut self.scratch);
+        let mut compared = Scratch::default();
         let mut prepared = Vec::with_capacity(RUN);
-        let mut current = Vec::with_capacity(changes.len());
-        for run in changes.chunks(RUN) {
-            plan::prepare(&self.index, run, &mut scratch, &mut prepared);
-            current.extend(prepared.iter().map(|one| one.is_current(&self.index, &scratch)));
+        let mut current = Vec::with_capacity(rows.len());
+        for run in rows.chunks(RUN) {
+            plan::prepare(&self.index, run, &[], &mut scratch, &mut prepared);
+            current.extend(prepared.iter().map(|one| one.is_current(&self.index, &mut compared)));
         }
         self.scratch = scratch;
         current
