@@ -4,7 +4,7 @@
 //! before the own log is durable through there. A hub that syncs every frame says so in every frame; a long run of its frames is
 //! therefore written as a segment of its own, which gets its name when all of it is durable, and only a short one frame by frame.
 
-use super::frame::{Frame, FrameKind};
+use super::frame::{FRAME_HEAD, Frame, FrameKind, frame_length};
 use super::position::Position;
 use super::segment::SEGMENT_HEAD;
 use super::writer::LogWriter;
@@ -53,7 +53,7 @@ impl<'b> FrameRun<'b> {
             end: self.end.behind(frame),
             time_unix_ms: if self.frames == 0 { frame.time_unix_ms } else { self.time_unix_ms },
             ends_with_a_mark: frame.kind == FrameKind::Mark,
-            is_own_segment: false,
+            ..*self
         }
     }
 }
@@ -62,29 +62,24 @@ impl LogWriter {
     /// The frames of another writer that come next and can be made durable together, from the beginning of `bytes`; or what is wrong with
     /// the first of them. What is wrong with a later one shows when it is the first.
     pub fn next_run<'b>(&self, bytes: &'b [u8]) -> Result<FrameRun<'b>, Fault> {
-        let own_segment = self.segment_bytes_max.saturating_sub(SEGMENT_HEAD as u64);
-        let bytes_max = usize::try_from(own_segment).unwrap_or(usize::MAX).min(FOLLOWED_RUN_BYTES_MAX);
-        let mut all = FrameRun::empty(bytes, self.position());
-        // The beginning of it of which no frame asks for another to be durable.
-        let mut appended = all;
-        while let Some(rest) = bytes.get(all.bytes.len()..).filter(|rest| !rest.is_empty()) {
-            let frame = match self.read_next(rest, &all.end) {
+        let in_a_segment = self.segment_bytes_max.saturating_sub(SEGMENT_HEAD as u64);
+        let bytes_max = usize::try_from(in_a_segment).unwrap_or(usize::MAX).min(FOLLOWED_RUN_BYTES_MAX);
+        let is_long = is_long(bytes, bytes_max);
+        let mut run = FrameRun::empty(bytes, self.position());
+        while let Some(rest) = bytes.get(run.bytes.len()..).filter(|rest| !rest.is_empty()) {
+            let frame = match read_next(rest, &run.end) {
                 Ok(frame) => frame,
-                Err(what) if all.frames == 0 => return Err(what),
+                Err(what) if run.frames == 0 => return Err(what),
                 Err(_) => break,
             };
-            if all.frames > 0 && all.bytes.len() + frame.bytes.len() > bytes_max {
+            let waits = frame.durable_through > self.durable_through();
+            let fits = run.frames == 0 || run.bytes.len() + frame.bytes.len() <= bytes_max;
+            if !fits || waits && !is_long {
                 break;
             }
-            let may_follow = appended.frames == all.frames && frame.durable_through <= self.durable_through();
-            all = all.with(&frame, bytes);
-            if may_follow {
-                appended = all;
-            }
+            run = FrameRun { is_own_segment: run.is_own_segment || waits, ..run.with(&frame, bytes) };
         }
-        let is_long = all.frames >= OWN_SEGMENT_FRAMES_MIN && all.bytes.len() >= OWN_SEGMENT_BYTES_MIN.min(bytes_max / 2);
-        let is_own_segment = is_long && appended.frames < all.frames;
-        Ok(if is_own_segment { FrameRun { is_own_segment, ..all } } else { appended })
+        Ok(run)
     }
 
     /// Appends a run byte for byte and makes it durable; gives the offset at which it begins in its segment.
@@ -109,11 +104,24 @@ impl LogWriter {
     pub fn take_back(&mut self, offset: u64, to: Position) -> Result<(), LogError> {
         self.cut_to(offset, to)
     }
+}
 
-    fn read_next<'b>(&self, bytes: &'b [u8], at: &Position) -> Result<Frame<'b>, Fault> {
-        let frame = Frame::first_of(bytes)?;
-        // A frame can only speak of those before it.
-        let follows = frame.sequence == at.sequence + 1 && frame.durable_through < frame.sequence;
-        if follows { Ok(frame) } else { Err(Fault::Sequence) }
+/// Whether so much comes that it is worth a segment of its own, by what the frames' heads say.
+fn is_long(bytes: &[u8], bytes_max: usize) -> bool {
+    let (mut frames, mut at) = (0, 0);
+    while at < bytes_max
+        && let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEAD>())
+        && let Ok(length) = frame_length(head)
+    {
+        frames += 1;
+        at += length;
     }
+    frames >= OWN_SEGMENT_FRAMES_MIN && at >= OWN_SEGMENT_BYTES_MIN.min(bytes_max / 2)
+}
+
+/// The frame that bytes begin with, which must be the next behind a place. It can only speak of frames before it.
+fn read_next<'b>(bytes: &'b [u8], at: &Position) -> Result<Frame<'b>, Fault> {
+    let frame = Frame::first_of(bytes)?;
+    let follows = frame.sequence == at.sequence + 1 && frame.durable_through < frame.sequence;
+    if follows { Ok(frame) } else { Err(Fault::Sequence) }
 }
