@@ -80,7 +80,7 @@ fn each_of_part(
             DOSSIER => sieve.dossier(bytes, |left| show(DOSSIER, left)),
             HISTORY => sieve.history(bytes).map(|is_held| {
                 if is_held {
-                    show(HISTORY, bytes)
+                    show(HISTORY, bytes);
                 }
             }),
             LEDGER => {

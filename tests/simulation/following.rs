@@ -266,7 +266,7 @@ fn a_frame_that_diverges_changes_nothing_wherever_the_power_fails() {
             for (seed, aftermath) in [Aftermath::Lost, Aftermath::Kept, Aftermath::Torn].into_iter().enumerate() {
                 let after = crashed.fork(change * 1_000 + seed as u64).after_power_failure(aftermath);
                 course.told(&after, &format!("crash {change}, {aftermath:?}"), || {
-                    course.recover_or_stop(&after, reached, diverging)
+                    course.recover_or_stop(&after, reached, diverging);
                 });
                 judged += 1;
             }
