@@ -15,6 +15,7 @@ use super::{DirectoryLock, RegistryError, base, part, shelf};
 use crate::disk::{Disk, OpenMode};
 use crate::domain::prefectures::Prefectures;
 use crate::log::{LogWriter, Position, StreamId};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The file of a directory that follows.
 const NAME: &str = "follows";
@@ -216,11 +217,21 @@ pub(super) fn begin(
         }
         None => Position::beginning(following.stream),
     };
+    if sabotaged(Sabotage::FollowBeforeTheLog) {
+        name(&**disk, directory)?;
+    }
     drop(LogWriter::begin(disk.clone(), &directory.join("log"), position, now_unix_ms)?);
-    let path = directory.join(NAME);
-    let named = disk.rename(&begun, &path).and_then(|()| disk.sync_directory(directory));
-    named.map_err(RegistryError::directory(&path))?;
+    if !sabotaged(Sabotage::FollowBeforeTheLog) {
+        name(&**disk, directory)?;
+    }
     Ok(position)
+}
+
+/// Makes what was begun a directory that follows.
+fn name(disk: &dyn Disk, directory: &Path) -> Result<(), RegistryError> {
+    let path = directory.join(NAME);
+    let named = disk.rename(&directory.join(BEGUN), &path).and_then(|()| disk.sync_directory(directory));
+    named.map_err(RegistryError::directory(&path))
 }
 
 /// Refuses a directory in which anything was registered, or that follows already; what was begun before and came to nothing may lie there.

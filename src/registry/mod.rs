@@ -42,12 +42,12 @@ use crate::disk::Disk;
 use crate::domain::day::Day;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::{MasterError, MasterKind};
-use crate::domain::prefectures::Prefectures;
 use crate::index::{IndexError, IndexReader};
 use crate::log::{Fault, LogError, Position, StreamId};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
+pub use crate::domain::prefectures::{NotPrefectures, Prefectures};
 pub use counts::{Applied, Counts};
 pub use files::{FileHistory, Files, KnownFile};
 pub use following::{Following, FollowingError};

@@ -214,7 +214,8 @@ fn with_another_state(frame: &[u8]) -> Vec<u8> {
 #[test]
 fn following_frame_by_frame_may_be_cut_off_after_any_operation() {
     let hub = Hub::new(21);
-    let judged = Course::of(&hub, 900, 1).crash_everywhere();
+    let mut judged = Course::of(&hub, 900, 1).crash_everywhere();
+    judged += Course::of(&hub, 900, 3).crash_everywhere();
     let test = "following_frame_by_frame_may_be_cut_off_after_any_operation";
     proved(PROMISE, "crash after every operation of beginning to follow and of taking frame by frame, with rolls", test, judged);
 }
