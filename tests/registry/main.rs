@@ -15,7 +15,10 @@
 mod failing;
 mod files;
 mod fixture;
+mod following;
 mod imaging;
+mod parts;
+mod publishing;
 mod registering;
 mod restarting;
 mod shelving;

@@ -8,6 +8,7 @@ mod records;
 mod replay;
 mod room;
 mod rows;
+mod taking;
 mod view;
 
 use std::sync::Arc;
@@ -16,12 +17,15 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::RegistryError;
+use super::acknowledged::{Acknowledged, Standing};
+use super::following::Following;
 use super::ledger::Ledger;
 use super::tally::Tally;
 use super::troubles::{Trouble, Troubles};
 use super::view::View;
 use super::write_behind::WriteBehind;
 use crate::domain::decision::Sources;
+use crate::domain::prefectures::Prefectures;
 use crate::index::{IndexReader, IndexWriter};
 use crate::log::{FrameKind, LogError, LogWriter, Position};
 use crate::record::StateChecksum;
@@ -48,6 +52,9 @@ pub(super) struct Writer {
     pub(super) behind: Option<WriteBehind>,
     pub(super) view: Arc<ArcSwap<View>>,
     pub(super) figures: Arc<Figures>,
+    pub(super) acknowledged: Arc<Acknowledged>,
+    /// Where the log's frames come from, when they are not made here.
+    pub(super) follows: Option<Arc<Following>>,
     pub(super) troubles: Arc<Troubles>,
     /// Views that a reader may still hold; kept so that no look-up ever frees one.
     pub(super) old_views: Vec<Arc<View>>,
@@ -69,7 +76,7 @@ impl Writer {
         troubles: Arc<Troubles>,
     ) -> Writer {
         let sources = Arc::new(Sources::default());
-        let view = View::new(ledger.masters.clone(), sources, (position.sequence, 0), ledger.horizon, 0);
+        let view = View::new(ledger.masters.clone(), sources, (position.sequence, 0), ledger.horizon, 0, None);
         Writer {
             index,
             reader,
@@ -85,6 +92,8 @@ impl Writer {
             behind: None,
             view: Arc::new(ArcSwap::from_pointee(view)),
             figures: Arc::new(Figures::default()),
+            acknowledged: Arc::new(Acknowledged::at(position)),
+            follows: None,
             troubles,
             old_views: Vec::new(),
             last_write: Instant::now(),
@@ -92,6 +101,11 @@ impl Writer {
             scratch: Vec::new(),
             payload: Changes::new(),
         }
+    }
+
+    /// The prefectures whose rows are held; `None` where all are.
+    pub(super) fn held(&self) -> Option<Prefectures> {
+        self.follows.as_ref().and_then(|following| following.prefectures)
     }
 
     /// The whole state checksum.
@@ -162,15 +176,28 @@ impl Writer {
         }
         let log = self.log.as_mut().ok_or(LogError::Poisoned)?;
         let appended = log.append(kind, payload, after, time_unix_ms).and_then(|_| log.sync());
-        if log.is_poisoned() {
-            let detail = appended.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            self.troubles.raise(Trouble::LogPoisoned, detail);
-        }
         let position = log.position();
+        self.note_poison(appended.as_ref().err());
         appended.inspect_err(|error| self.note_full_disk(error))?;
         self.position = position;
         self.last_write = Instant::now();
         Ok(self.position.sequence)
+    }
+
+    /// Says that the log takes nothing more, where that is so.
+    fn note_poison(&self, error: Option<&LogError>) {
+        if self.log.as_ref().is_some_and(LogWriter::is_poisoned) {
+            self.troubles.raise(Trouble::LogPoisoned, error.map(ToString::to_string).unwrap_or_default());
+        }
+    }
+
+    /// What is acknowledged; `None` while the log has more than was published.
+    fn standing(&self) -> Option<Standing> {
+        let end = match &self.log {
+            Some(log) if log.position().sequence != self.position.sequence => return None,
+            log => log.as_ref().map(LogWriter::end),
+        };
+        Some(Standing { position: self.position, checksum: self.checksum(), end })
     }
 }
 
