@@ -7,9 +7,8 @@ use shikaku::index::IndexOptions;
 use shikaku::registry::{OpenOptions, Registry};
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Answer, Reply, Request};
-use shikaku::serve::service::Service;
-use shikaku::serve::Door;
 use shikaku::serve::roles::Identity;
+use shikaku::serve::service::Service;
 use shikaku::serve::tokens::Tokens;
 use tempfile::TempDir;
 
@@ -36,7 +35,7 @@ pub struct Appliance {
 
 impl Answer for Appliance {
     fn answer(&self, request: &Request<'_>, reply: &mut Reply<'_>) {
-        self.service.respond(request, Door::Fast, reply);
+        self.service.respond(request, shikaku::serve::Door::Fast, reply);
     }
 }
 
