@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    #[allow(clippy::print_stdout, reason = "a proof is a line of output")]
+    #[expect(clippy::print_stdout, reason = "the line is the suite's output")]
     fn the_documented_tables_say_what_the_code_does() {
         let english = include_str!("../../docs/operations/roles.md");
         let japanese = include_str!("../../docs/operations/roles.ja.md");
