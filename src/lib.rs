@@ -21,3 +21,4 @@ pub mod registry;
 mod sabotage;
 pub mod serve;
 pub mod store;
+pub mod sync;
