@@ -22,3 +22,4 @@ mod sabotage;
 pub mod serve;
 pub mod store;
 pub mod sync;
+pub mod tls;

@@ -8,6 +8,7 @@ mod desk;
 pub mod fast;
 pub mod misses;
 pub mod pages;
+pub mod roles;
 pub mod schedule;
 pub mod service;
 pub mod snapshots;
