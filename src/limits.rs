@@ -231,6 +231,12 @@ pub const AUDIT_WAIT_MS_MAX: u64 = 2_000;
 /// Pseudonyms that `audit review` counts institutions for; about 60 bytes each.
 pub const AUDIT_REVIEW_PEOPLE_MAX: usize = 4_000_000;
 
+/// What is read of a segment of the log at once, for those who follow.
+pub const SEGMENT_READ_BYTES_MAX: u64 = 8 << 20;
+
+/// Frames that a directory that follows appends to its log at once.
+pub const FOLLOWED_RUN_BYTES_MAX: usize = 8 << 20;
+
 /// Misses of one token in a minute, when the configuration does not say.
 pub const MISSES_PER_MINUTE_MAX: u32 = 600;
 

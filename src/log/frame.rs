@@ -60,7 +60,13 @@ pub struct Frame<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
+    /// The frame that bytes begin with, its checksum compared; [`Fault::Short`] where more bytes must come before it is whole. Its payload can
+    /// be read in place where the bytes begin on a word.
+    pub fn first_of(bytes: &'a [u8]) -> Result<Frame<'a>, Fault> {
+        decode(bytes)
+    }
+
     /// Appends the bytes of a frame to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();

@@ -8,6 +8,7 @@ pub mod recovery;
 mod segment;
 #[cfg(test)]
 mod surviving;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod trimming;
@@ -18,9 +19,10 @@ use std::path::PathBuf;
 pub use frame::{FRAME_BYTES_MAX, Frame, FrameKind, PAYLOAD_BYTES_MAX};
 pub use position::{Chain, Position, StreamId};
 pub use reader::{LogReader, ReplayEnd, TornTail};
-pub use segment::SegmentHeader;
+pub use segment::{SEGMENT_HEAD, SegmentHeader};
+pub use taking::FrameRun;
 pub use trimming::Trimmed;
-pub use writer::LogWriter;
+pub use writer::{LogWriter, SegmentEnd};
 
 /// A segment is sealed when the next frame would make it larger than this.
 pub const SEGMENT_BYTES_MAX: u64 = 256 << 20;

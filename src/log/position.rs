@@ -1,5 +1,7 @@
 //! Which stream, and where in it: what segments, the store and snapshots say of the place they begin at or stand at.
 
+use super::frame::Frame;
+
 /// A place between two frames of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -11,6 +13,20 @@ pub struct Position {
     pub chain: Chain,
     /// The whole state checksum after that frame.
     pub state_checksum: u128,
+}
+
+impl Position {
+    /// Where a stream begins that begins empty.
+    pub fn beginning(stream: StreamId) -> Position {
+        Position { stream, sequence: 0, chain: Chain::beginning(stream, None), state_checksum: 0 }
+    }
+
+    /// The place behind the next frame.
+    #[must_use]
+    pub fn behind(&self, frame: &Frame<'_>) -> Position {
+        let chain = self.chain.after(frame.bytes);
+        Position { sequence: frame.sequence, chain, state_checksum: frame.state_checksum, ..*self }
+    }
 }
 
 /// A stream's identity: random, made with the stream.

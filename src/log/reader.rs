@@ -61,6 +61,8 @@ pub struct ReplayEnd {
     pub position: Position,
     /// Its segment.
     pub segment: PathBuf,
+    /// The sequence of that segment's first frame.
+    pub segment_first_sequence: u64,
     /// Its offset in the segment, bytes.
     pub offset: u64,
     /// What lies behind, if anything.
@@ -103,6 +105,16 @@ impl LogReader {
             }
         }
         Ok(Some(LogReader { disk, directory: directory.to_owned(), stream, segments }))
+    }
+
+    /// The file of the segment that begins with a sequence.
+    pub fn segment_path(directory: &Path, first_sequence: u64) -> PathBuf {
+        directory.join(segment::file_name(first_sequence))
+    }
+
+    /// The first sequence that a file name says, where it is a segment's.
+    pub fn sequence_of(file_name: &str) -> Option<u64> {
+        segment::sequence_of(file_name)
     }
 
     /// The stream, as the first header that can be read says it.
@@ -153,7 +165,7 @@ impl LogReader {
         let mut place = *from;
         let bounds = Bounds { store_applied: through, through };
         let end = self.read(from, bounds, &mut |frame| {
-            place.pass(frame);
+            place = place.behind(frame);
             pass(&place);
             Ok(())
         })?;
@@ -219,6 +231,7 @@ impl LogReader {
         let mut end = ReplayEnd {
             position: *from,
             segment: path.clone(),
+            segment_first_sequence: segment.first_sequence,
             offset: SEGMENT_HEAD as u64,
             torn: None,
             damage: None,
@@ -275,16 +288,9 @@ impl LogReader {
     }
 }
 
-impl Position {
-    fn pass(&mut self, frame: &Frame<'_>) {
-        let chain = self.chain.after(frame.bytes);
-        *self = Position { sequence: frame.sequence, chain, state_checksum: frame.state_checksum, ..*self };
-    }
-}
-
 impl ReplayEnd {
     fn pass(&mut self, frame: &Frame<'_>) {
-        self.position.pass(frame);
+        self.position = self.position.behind(frame);
         self.offset += frame.bytes.len() as u64;
         self.ends_with_a_mark = frame.kind == FrameKind::Mark;
     }
@@ -298,7 +304,8 @@ impl Segment {
 }
 
 impl SegmentHeader {
-    fn position(&self) -> Position {
+    /// The place before its first frame.
+    pub fn position(&self) -> Position {
         Position {
             stream: self.stream,
             sequence: self.first_sequence - 1,

@@ -5,7 +5,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Fault;
 use super::position::{Chain, StreamId};
 
-pub(super) const SEGMENT_HEAD: usize = 128;
+/// The length of a segment's header, bytes: its first frame begins there.
+pub const SEGMENT_HEAD: usize = 128;
 pub(super) const FORMAT_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"SHIKALOG";
 

@@ -11,6 +11,15 @@ use super::{LogError, ReplayEnd, SEGMENT_BYTES_MAX};
 use crate::disk::{Disk, DiskFile, OpenMode};
 use crate::sabotage::{Sabotage, sabotaged};
 
+/// How far the last segment of a log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentEnd {
+    /// The sequence of its first frame.
+    pub first_sequence: u64,
+    /// Its header and its frames, bytes.
+    pub bytes: u64,
+}
+
 /// The writer of a log.
 #[derive(Debug)]
 pub struct LogWriter {
@@ -18,11 +27,12 @@ pub struct LogWriter {
     directory: PathBuf,
     file: Box<dyn DiskFile>,
     path: PathBuf,
+    first_sequence: u64,
     length: u64,
     position: Position,
     durable_through: u64,
     ends_with_a_mark: bool,
-    segment_bytes_max: u64,
+    pub(super) segment_bytes_max: u64,
     poisoned: bool,
     buffer: Vec<u8>,
 }
@@ -32,12 +42,13 @@ impl LogWriter {
     pub fn begin(disk: Arc<dyn Disk>, directory: &Path, at: Position, time_unix_ms: u64) -> Result<LogWriter, LogError> {
         disk.create_directory(directory).map_err(LogError::disk(directory))?;
         sync_above(&*disk, directory)?;
-        let (file, path) = begin_segment(&*disk, directory, at, time_unix_ms)?;
+        let (file, path) = begin_segment(&*disk, directory, at, time_unix_ms, &[]).map_err(|failed| failed.error)?;
         Ok(LogWriter {
             disk,
             directory: directory.to_owned(),
             file,
             path,
+            first_sequence: at.sequence + 1,
             length: SEGMENT_HEAD as u64,
             position: at,
             durable_through: at.sequence,
@@ -56,6 +67,7 @@ impl LogWriter {
             directory: directory.to_owned(),
             file,
             path: end.segment.clone(),
+            first_sequence: end.segment_first_sequence,
             length: end.offset,
             position: end.position,
             durable_through: end.position.sequence,
@@ -83,20 +95,43 @@ impl LogWriter {
         }
         let sequence = self.position.sequence + 1;
         let durable_through = self.durable_through;
-        self.buffer.clear();
-        Frame { kind, sequence, durable_through, time_unix_ms, state_checksum, payload, bytes: &[] }.encode(&mut self.buffer);
-        if self.length + self.buffer.len() as u64 > self.segment_bytes_max && self.length > SEGMENT_HEAD as u64 {
-            self.roll(time_unix_ms)?;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        Frame { kind, sequence, durable_through, time_unix_ms, state_checksum, payload, bytes: &[] }.encode(&mut buffer);
+        let appended = self.append_bytes(&buffer, time_unix_ms);
+        let chain = self.position.chain.after(&buffer);
+        self.buffer = buffer;
+        appended?;
+        self.pass(Position { sequence, chain, state_checksum, ..self.position }, kind == FrameKind::Mark);
+        Ok(sequence)
+    }
+
+    /// Appends whole frames, in the next segment where they do not fit this one. Who calls says where the log then stands.
+    pub(super) fn append_bytes(&mut self, frames: &[u8], time_unix_ms: u64) -> Result<(), LogError> {
+        if self.poisoned {
+            return Err(LogError::Poisoned);
         }
-        if let Err(source) = self.file.append(&self.buffer) {
+        if self.length + frames.len() as u64 > self.segment_bytes_max && self.length > SEGMENT_HEAD as u64 {
+            self.sync()?;
+            self.begin_next_segment(&[], time_unix_ms)?;
+        }
+        if let Err(source) = self.file.append(frames) {
             self.recover_from_short_write();
             return Err(LogError::Disk { path: self.path.clone(), source });
         }
-        self.length += self.buffer.len() as u64;
-        let chain = self.position.chain.after(&self.buffer);
-        self.position = Position { sequence, chain, state_checksum, ..self.position };
-        self.ends_with_a_mark = kind == FrameKind::Mark;
-        Ok(sequence)
+        self.length += frames.len() as u64;
+        Ok(())
+    }
+
+    /// Notes where the log stands.
+    pub(super) fn pass(&mut self, position: Position, ends_with_a_mark: bool) {
+        self.position = position;
+        self.ends_with_a_mark = ends_with_a_mark;
+    }
+
+    /// Notes that everything appended is durable.
+    pub(super) fn is_durable(&mut self) {
+        self.durable_through = self.position.sequence;
     }
 
     /// Makes everything appended durable; returns the last durable sequence. A sync that fails poisons the writer: what the disk
@@ -110,7 +145,7 @@ impl LogWriter {
                 self.poison();
                 return Err(LogError::Disk { path: self.path.clone(), source });
             }
-            self.durable_through = self.position.sequence;
+            self.is_durable();
         }
         Ok(self.durable_through)
     }
@@ -118,6 +153,11 @@ impl LogWriter {
     /// The place behind the last appended frame.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// How far the last segment goes with everything appended.
+    pub fn end(&self) -> SegmentEnd {
+        SegmentEnd { first_sequence: self.first_sequence, bytes: self.length }
     }
 
     /// The last synced sequence.
@@ -150,24 +190,39 @@ impl LogWriter {
         }
     }
 
-    fn roll(&mut self, time_unix_ms: u64) -> Result<(), LogError> {
-        self.sync()?;
-        match begin_segment(&*self.disk, &self.directory, self.position, time_unix_ms) {
+    /// Begins the next segment, with whole frames in it from the start or none; what was appended before is durable.
+    pub(super) fn begin_next_segment(&mut self, frames: &[u8], time_unix_ms: u64) -> Result<(), LogError> {
+        let (directory, at) = (&self.directory, self.position);
+        let takes_this_ones_name = self.first_sequence == at.sequence + 1;
+        match begin_segment(&*self.disk, directory, at, time_unix_ms, frames) {
             Ok((file, path)) => {
                 self.file = file;
                 self.path = path;
-                self.length = SEGMENT_HEAD as u64;
+                self.first_sequence = at.sequence + 1;
+                self.length = (SEGMENT_HEAD + frames.len()) as u64;
                 Ok(())
             }
-            Err(error) => {
+            Err(NotBegun { error, may_have_its_name }) => {
                 // A segment that got its name begins with the next frame: no frame may come to lie in the one before any more.
-                let begun = self.directory.join(segment::file_name(self.position.sequence + 1));
-                if self.disk.exists(&begun).unwrap_or(true) {
+                let begun = directory.join(segment::file_name(at.sequence + 1));
+                if may_have_its_name && (takes_this_ones_name || self.disk.exists(&begun).unwrap_or(true)) {
                     self.poison();
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Cuts the last segment to an offset behind a frame, durably.
+    pub(super) fn cut_to(&mut self, offset: u64, position: Position) -> Result<(), LogError> {
+        if let Err(source) = self.file.cut(offset).and_then(|()| self.file.sync()) {
+            self.poison();
+            return Err(LogError::Disk { path: self.path.clone(), source });
+        }
+        self.length = offset;
+        self.pass(position, false);
+        self.is_durable();
+        Ok(())
     }
 
     /// A write that failed may have left a part of the frame behind. It is cut off, so that the next frame does not come to lie
@@ -214,24 +269,52 @@ fn sync_above(disk: &dyn Disk, directory: &Path) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Writes a new segment's header aside, syncs it, and only then gives it its name: a segment that exists has a whole header.
+/// Why a segment was not begun.
+struct NotBegun {
+    error: LogError,
+    /// It was being given its name, and may have it.
+    may_have_its_name: bool,
+}
+
+/// Writes a new segment's header, and frames where there are any, aside, syncs it, and only then gives it its name: a segment that
+/// exists has a whole header, and what it began with.
 fn begin_segment(
     disk: &dyn Disk,
     directory: &Path,
     at: Position,
     created_unix_ms: u64,
-) -> Result<(Box<dyn DiskFile>, PathBuf), LogError> {
+    frames: &[u8],
+) -> Result<(Box<dyn DiskFile>, PathBuf), NotBegun> {
     let first_sequence = at.sequence + 1;
     let header =
         SegmentHeader { stream: at.stream, first_sequence, created_unix_ms, chain: at.chain, state_checksum: at.state_checksum };
     let path = directory.join(segment::file_name(first_sequence));
     let aside = path.with_extension("seg.tmp");
-    let mut file = disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
-    file.append(&header.encode()).map_err(LogError::disk(&aside))?;
-    file.sync().map_err(LogError::disk(&aside))?;
-    disk.rename(&aside, &path).map_err(LogError::disk(&path))?;
+    let written = write_aside(disk, &aside, &header, frames);
+    let file = written.map_err(|source| {
+        if !frames.is_empty() {
+            // Its bytes may be what the log needs; the next attempt replaces it in any case.
+            let _ = disk.remove(&aside);
+        }
+        NotBegun { error: LogError::Disk { path: aside.clone(), source }, may_have_its_name: false }
+    })?;
+    let unnamed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| NotBegun { error: LogError::Disk { path, source }, may_have_its_name: true }
+    };
+    disk.rename(&aside, &path).map_err(unnamed(&path))?;
     if !sabotaged(Sabotage::SkipTheSegmentsDirectory) {
-        disk.sync_directory(directory).map_err(LogError::disk(directory))?;
+        disk.sync_directory(directory).map_err(unnamed(directory))?;
     }
     Ok((file, path))
+}
+
+fn write_aside(disk: &dyn Disk, aside: &Path, header: &SegmentHeader, frames: &[u8]) -> std::io::Result<Box<dyn DiskFile>> {
+    let mut file = disk.open(aside, OpenMode::Replace)?;
+    file.append(&header.encode())?;
+    if !frames.is_empty() {
+        file.append(frames)?;
+    }
+    file.sync()?;
+    Ok(file)
 }

@@ -14,10 +14,9 @@ pub(super) fn path(directory: &Path) -> PathBuf {
     directory.join("snapshots").join("base.snap")
 }
 
-/// Copies a snapshot in, durably, and gives what the copy says of itself. The copy is read back before it gets its name: what a disk
-/// read wrongly once must not become what the directory began with.
-pub(super) fn copy_in(disk: &dyn Disk, snapshot: &Path, directory: &Path) -> Result<StoreMeta, RegistryError> {
-    let copy = path(directory);
+/// Copies a snapshot to a place on the shelf, durably, and gives what the copy says of itself. The copy is read back before it gets its
+/// name: what a disk read wrongly once must not become what the directory began with.
+pub(super) fn copy_in(disk: &dyn Disk, snapshot: &Path, directory: &Path, copy: &Path) -> Result<StoreMeta, RegistryError> {
     let folder = copy.parent().unwrap_or(directory);
     disk.create_directory(folder).map_err(RegistryError::directory(folder))?;
     disk.sync_directory(directory).map_err(RegistryError::directory(directory))?;
@@ -27,7 +26,7 @@ pub(super) fn copy_in(disk: &dyn Disk, snapshot: &Path, directory: &Path) -> Res
         SnapshotReader::open(disk, &aside)?.check()?;
     }
     let meta = SnapshotReader::open(disk, &aside)?.header().clone();
-    disk.rename(&aside, &copy).map_err(RegistryError::directory(&copy))?;
+    disk.rename(&aside, copy).map_err(RegistryError::directory(copy))?;
     disk.sync_directory(folder).map_err(RegistryError::directory(folder))?;
     Ok(meta)
 }

@@ -4,9 +4,11 @@
 //! to the log and synced, and only then published and handed to the store. A start judges what is there by the tables in
 //! `recovery`, and says what it found.
 
+mod acknowledged;
 mod base;
 mod counts;
 mod files;
+mod following;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -17,6 +19,8 @@ mod lock;
 pub mod lookup;
 mod open;
 mod plan;
+mod prefectures;
+mod publishing;
 pub mod recovery;
 mod shelf;
 pub mod snapshot;
@@ -38,16 +42,19 @@ use crate::domain::day::Day;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::{MasterError, MasterKind};
 use crate::index::{IndexError, IndexReader};
-use crate::log::{LogError, StreamId};
+use crate::log::{Fault, LogError, Position, StreamId};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
 pub use counts::{Applied, Counts};
 pub use files::{FileHistory, Files, KnownFile};
+pub use following::{Following, FollowingError};
 pub use image::{ImageOptions, Pace};
 pub use lock::DirectoryLock;
 pub use open::OpenOptions;
 pub use plan::Outcome;
+pub use prefectures::{NotPrefectures, Prefectures};
+pub use publishing::{SegmentEntry, SegmentReader};
 pub use shelf::{Keeping, NewestSnapshot, Round, ShelfStanding};
 pub use tally::{Fill, fill_key};
 pub use troubles::{Trouble, Troubles};
@@ -83,6 +90,51 @@ pub enum RegistryError {
     /// A snapshot.
     #[error(transparent)]
     Snapshot(#[from] snapshot::SnapshotError),
+    /// Following a stream.
+    #[error(transparent)]
+    Following(#[from] FollowingError),
+    /// The directory follows a stream, and nothing is registered there but what comes from its hub.
+    #[error("{} follows stream {stream:?}; register at its hub", path.display())]
+    Follows {
+        /// The directory.
+        path: PathBuf,
+        /// The stream.
+        stream: StreamId,
+    },
+    /// Frames of a hub are taken by a directory that follows it only.
+    #[error("{} follows no stream", path.display())]
+    FollowsNothing {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A frame of the hub that cannot be read, or is not the next one.
+    #[error("frame {sequence} cannot be taken: {what}")]
+    Untaken {
+        /// The sequence that was to come next.
+        sequence: u64,
+        /// What is wrong with the bytes.
+        what: Fault,
+    },
+    /// A frame of the hub after which the state here would not be the one it carries. Nothing of it was published.
+    #[error("diverged at sequence {sequence}: the state after this frame is not the one it carries")]
+    Diverged {
+        /// The frame's sequence.
+        sequence: u64,
+    },
+    /// The log is not handed on to others now.
+    #[error("the log is not handed on while there is {trouble}: {detail}")]
+    NotHandedOn {
+        /// The trouble's word.
+        trouble: &'static str,
+        /// What is known of it.
+        detail: String,
+    },
+    /// The log has no segment of this name, or none any more.
+    #[error("the log has no segment that begins with sequence {first_sequence}")]
+    NoSegment {
+        /// The sequence asked for.
+        first_sequence: u64,
+    },
     /// A file or directory.
     #[error("{}: {source}", path.display())]
     Directory {
@@ -173,6 +225,8 @@ pub struct Registry {
     reader: Reader,
     figures: Arc<Figures>,
     troubles: Arc<Troubles>,
+    following: Option<Arc<Following>>,
+    acknowledged: Arc<acknowledged::Acknowledged>,
     writer: Mutex<writer::Writer>,
     notes: Vec<String>,
     image: image::Images,
@@ -191,6 +245,39 @@ impl Registry {
     /// Opens a directory, or makes a new stream in an empty one. Takes as long as loading takes; `notes` say what was found.
     pub fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
         open::open(directory, options)
+    }
+
+    /// Makes an empty directory one that follows a stream, from where the stream begins or from a snapshot of it; gives the place behind
+    /// which frames are to come. It is opened afterwards as any other. Cut off at any point it leaves a directory that follows, or one with
+    /// which the same can be done again.
+    ///
+    /// A stream that was itself restored does not begin empty, and is followed from a snapshot of its own only.
+    pub fn begin_following(
+        disk: &Arc<dyn Disk>,
+        directory: &Path,
+        following: &Following,
+        snapshot: Option<&Path>,
+        now_unix_ms: u64,
+    ) -> Result<Position, RegistryError> {
+        following::begin(disk, directory, following, snapshot, now_unix_ms)
+    }
+
+    /// What the directory follows; `None` where it has a stream of its own.
+    pub fn following(&self) -> Option<&Following> {
+        self.following.as_deref()
+    }
+
+    /// Takes frames of the followed stream, whole and one behind the other, from `sequence() + 1` on; they were verified by a chain to a
+    /// place that the hub has signed. Each is checked again, appended to the own log byte for byte and synced, and only then published.
+    /// Returns the sequence of the last one.
+    ///
+    /// A frame after which the state would not be the one it carries is refused ([`RegistryError::Diverged`]), as is one that cannot be
+    /// read ([`RegistryError::Untaken`]): the frames before it stand, and nothing of it is left.
+    pub fn take_frames(&self, bytes: &[u8]) -> Result<u64, RegistryError> {
+        if self.following.is_none() {
+            return Err(RegistryError::FollowsNothing { path: self.directory.clone() });
+        }
+        self.writer().take_frames(bytes)
     }
 
     /// A handle for look-ups.
@@ -225,6 +312,7 @@ impl Registry {
 
     /// Registers and withdraws rows; each is durable and visible when this returns.
     pub fn apply(&self, changes: &Changes, time_unix_ms: u64) -> Result<Applied, RegistryError> {
+        self.check_registers_here()?;
         self.writer().apply(changes, time_unix_ms)
     }
 
@@ -237,6 +325,7 @@ impl Registry {
 
     /// Replaces a master table.
     pub fn set_master(&self, kind: MasterKind, text: &str, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        self.check_registers_here()?;
         self.writer().set_master(kind, text, time_unix_ms)
     }
 
@@ -247,6 +336,7 @@ impl Registry {
 
     /// Records that a file began or ended.
     pub fn record_feed(&self, feed: &FeedRecord, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        self.check_registers_here()?;
         self.writer().record_feed(feed, time_unix_ms)
     }
 
@@ -255,8 +345,12 @@ impl Registry {
         self.writer().known_file(hash, authorities)
     }
 
-    /// Moves the horizon on, if `today` asks for it; returns how many rows left the current state.
+    /// Moves the horizon on, if `today` asks for it; returns how many rows left the current state. Where a stream is followed the horizon
+    /// is its hub's, and this does nothing.
     pub fn prune_to(&self, today: Day, time_unix_ms: u64) -> Result<u64, RegistryError> {
+        if self.following.is_some() {
+            return Ok(0);
+        }
         self.writer().prune(horizon_on(today), time_unix_ms)
     }
 
@@ -313,6 +407,13 @@ impl Registry {
     /// The last durable sequence.
     pub fn sequence(&self) -> u64 {
         self.figures.sequence.load(Ordering::Relaxed)
+    }
+
+    fn check_registers_here(&self) -> Result<(), RegistryError> {
+        match &self.following {
+            Some(following) => Err(RegistryError::Follows { path: self.directory.clone(), stream: following.stream }),
+            None => Ok(()),
+        }
     }
 
     fn log_files(&self) -> MutexGuard<'_, ()> {

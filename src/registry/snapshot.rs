@@ -143,7 +143,7 @@ pub fn restore(disk: &Arc<dyn Disk>, directory: &Path, file: &Path, now_unix_ms:
         return Err(SnapshotError::NotEmpty { path: directory.to_owned() }.into());
     }
     let summary = SnapshotReader::open(&**disk, file)?.check()?;
-    let meta = base::copy_in(&**disk, file, directory)?;
+    let meta = base::copy_in(&**disk, file, directory, &base::path(directory))?;
     let mut id = [0; 16];
     let random = getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()));
     random.map_err(RegistryError::directory(directory))?;

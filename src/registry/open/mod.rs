@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use found::FoundStore;
 
+use super::following::Following;
 use super::image::{ImageOptions, Images};
 use super::recovery::{BaseFacts, LogFacts, Start, decide};
 use super::shelf::{Shelf, ShelfStanding, Shelved, StandingCell, examine};
@@ -71,13 +72,16 @@ struct Opening<'o> {
     troubles: Arc<Troubles>,
     notes: Vec<String>,
     shelf: Shelf,
+    following: Option<Arc<Following>>,
 }
 
 pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, RegistryError> {
     let lock = DirectoryLock::take(&*options.disk, directory)?;
     let disk = options.disk.clone();
+    let following = Following::of_whole(&*disk, directory)?.map(Arc::new);
     let shelf = Shelf::look(&*disk, directory)?;
-    let opening = Opening { directory, options, disk, troubles: Arc::new(Troubles::default()), notes: Vec::new(), shelf };
+    let troubles = Arc::new(Troubles::default());
+    let opening = Opening { directory, options, disk, troubles, notes: Vec::new(), shelf, following };
     opening.run(lock)
 }
 
@@ -89,6 +93,9 @@ impl Opening<'_> {
             Err(error @ (LogError::NewerFormat { .. } | LogError::UnknownFeatures { .. })) => (None, Some(error)),
             Err(error) => return Err(error.into()),
         };
+        if let (Some(following), Some(stream)) = (&self.following, log.as_ref().and_then(LogReader::stream)) {
+            following.check_stream(self.directory, stream)?;
+        }
         let mut store = match newer {
             // Whatever a later version keeps its store in, this one must not touch it.
             Some(_) => FoundStore::Absent,
@@ -116,7 +123,7 @@ impl Opening<'_> {
                 continue;
             }
             let outcome = match (start, &log, store) {
-                (Start::NewStream, _, found) => self.new_stream(found.into_store()).map(Some),
+                (Start::NewStream, _, found) if self.following.is_none() => self.new_stream(found.into_store()).map(Some),
                 (Start::FromStore, Some(log), FoundStore::Good { store, meta }) => self.start_from_store(log, store, &meta),
                 (Start::FromLog, Some(log), found) => self.start_from_log(log, found).map(Some),
                 (Start::FromBase, Some(log), found) => match base {
@@ -161,6 +168,8 @@ impl Opening<'_> {
             stream: writer.position.stream,
             image: Images::of(&*self.disk, self.directory, self.options.image),
             standing: StandingCell::of(standing),
+            following: self.following,
+            acknowledged: writer.acknowledged.clone(),
             log_files: Mutex::new(()),
             disk: self.disk,
             reader,

@@ -6,7 +6,7 @@ use super::Opening;
 use super::found::FoundStore;
 use crate::domain::masters::{MasterKind, built_in};
 use crate::index;
-use crate::log::{Chain, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
+use crate::log::{LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
 use crate::registry::ledger::{Ledger, NO_HORIZON};
 use crate::registry::load::{self, LoadError};
 use crate::registry::shelf::Shelved;
@@ -25,7 +25,7 @@ impl Opening<'_> {
         let random = getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()));
         random.map_err(RegistryError::directory(self.directory))?;
         let stream = StreamId(id);
-        let position = Position { stream, sequence: 0, chain: Chain::beginning(stream, None), state_checksum: 0 };
+        let position = Position::beginning(stream);
         let now = self.options.now_unix_ms;
         let mut writer = self.empty_writer(position)?;
         let log = LogWriter::begin(self.disk.clone(), &self.log_path(), position, now)?;
@@ -277,8 +277,12 @@ impl Opening<'_> {
         self.begin_stream(writer)
     }
 
-    /// Writes what every stream begins with, as far as it is not there: a crash may have come in between.
+    /// Writes what every stream begins with, as far as it is not there: a crash may have come in between. Where a stream is followed that
+    /// comes from its hub.
     fn begin_stream(&self, writer: &mut Writer) -> Result<(), RegistryError> {
+        if self.following.is_some() {
+            return Ok(());
+        }
         let now = self.options.now_unix_ms;
         for kind in MasterKind::ALL {
             if writer.ledger.text(kind).is_none() {
@@ -310,7 +314,7 @@ impl Opening<'_> {
         let (index, reader) = index::create(self.options.index)?;
         let ledger = Ledger::empty(NO_HORIZON);
         let writer = Writer::new(index, reader, ledger, position, self.troubles.clone());
-        Ok(Writer { mark_idle: self.options.mark_idle, ..writer })
+        Ok(Writer { mark_idle: self.options.mark_idle, follows: self.following.clone(), ..writer })
     }
 
     /// What is corrupt cannot be rebuilt from.

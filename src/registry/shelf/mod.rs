@@ -119,7 +119,7 @@ impl Shelved {
 }
 
 /// The name of a snapshot that the server took.
-fn file_name(sequence: u64) -> String {
+pub(super) fn file_name(sequence: u64) -> String {
     format!("{sequence:020}.snap")
 }
 

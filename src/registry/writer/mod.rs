@@ -8,6 +8,7 @@ mod records;
 mod replay;
 mod room;
 mod rows;
+mod taking;
 mod view;
 
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 
 use super::RegistryError;
+use super::acknowledged::{Acknowledged, Standing};
+use super::following::Following;
 use super::ledger::Ledger;
 use super::tally::Tally;
 use super::troubles::{Trouble, Troubles};
@@ -48,6 +51,9 @@ pub(super) struct Writer {
     pub(super) behind: Option<WriteBehind>,
     pub(super) view: Arc<ArcSwap<View>>,
     pub(super) figures: Arc<Figures>,
+    pub(super) acknowledged: Arc<Acknowledged>,
+    /// Where the log's frames come from, when they are not made here.
+    pub(super) follows: Option<Arc<Following>>,
     pub(super) troubles: Arc<Troubles>,
     /// Views that a reader may still hold; kept so that no look-up ever frees one.
     pub(super) old_views: Vec<Arc<View>>,
@@ -85,6 +91,8 @@ impl Writer {
             behind: None,
             view: Arc::new(ArcSwap::from_pointee(view)),
             figures: Arc::new(Figures::default()),
+            acknowledged: Arc::new(Acknowledged::at(position)),
+            follows: None,
             troubles,
             old_views: Vec::new(),
             last_write: Instant::now(),
@@ -162,15 +170,28 @@ impl Writer {
         }
         let log = self.log.as_mut().ok_or(LogError::Poisoned)?;
         let appended = log.append(kind, payload, after, time_unix_ms).and_then(|_| log.sync());
-        if log.is_poisoned() {
-            let detail = appended.as_ref().err().map(ToString::to_string).unwrap_or_default();
-            self.troubles.raise(Trouble::LogPoisoned, detail);
-        }
         let position = log.position();
+        self.note_poison(appended.as_ref().err());
         appended.inspect_err(|error| self.note_full_disk(error))?;
         self.position = position;
         self.last_write = Instant::now();
         Ok(self.position.sequence)
+    }
+
+    /// Says that the log takes nothing more, where that is so.
+    fn note_poison(&self, error: Option<&LogError>) {
+        if self.log.as_ref().is_some_and(LogWriter::is_poisoned) {
+            self.troubles.raise(Trouble::LogPoisoned, error.map(ToString::to_string).unwrap_or_default());
+        }
+    }
+
+    /// What is acknowledged; `None` while the log has more than was published.
+    fn standing(&self) -> Option<Standing> {
+        let end = match &self.log {
+            Some(log) if log.position().sequence != self.position.sequence => return None,
+            log => log.as_ref().map(LogWriter::end),
+        };
+        Some(Standing { position: self.position, checksum: self.checksum(), end })
     }
 }
 

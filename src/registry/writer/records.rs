@@ -75,7 +75,8 @@ impl Writer {
         self.last_write.elapsed() >= self.mark_idle && !self.is_marked()
     }
 
+    /// A log whose frames are made elsewhere gets no marks but those that come.
     fn is_marked(&self) -> bool {
-        self.log.as_ref().is_none_or(LogWriter::ends_with_a_mark)
+        self.follows.is_some() || self.log.as_ref().is_none_or(LogWriter::ends_with_a_mark)
     }
 }

@@ -3,7 +3,7 @@
 use super::rows::RUN;
 use super::{Writer, unix_s};
 use crate::domain::day::Day;
-use crate::log::{Fault, Frame, FrameKind, Position};
+use crate::log::{Fault, Frame, FrameKind};
 use crate::record::RecordError;
 use crate::record::payload::{self, Change, Changes, FeedRecord, MasterPiece};
 use crate::registry::RegistryError;
@@ -96,8 +96,10 @@ impl Writer {
     fn replay_plan(&mut self, plan: &Plan<'_>, horizon: Option<Day>, frame: &Frame<'_>) -> Result<(), ReplayError> {
         agrees(self.checksum_after(plan), frame)?;
         let time_unix_s = unix_s(frame.time_unix_ms);
-        let laid_out = plan.lay_out(&self.index, frame.sequence, time_unix_s, &mut self.next_number);
+        let mut next_number = self.next_number;
+        let laid_out = plan.lay_out(&self.index, frame.sequence, time_unix_s, &mut next_number);
         let laid_out = laid_out.ok_or(ReplayError::State)?;
+        self.next_number = next_number;
         self.advance(frame);
         match horizon {
             Some(horizon) => self.ledger.horizon = horizon,
@@ -118,12 +120,7 @@ impl Writer {
     }
 
     fn advance(&mut self, frame: &Frame<'_>) {
-        self.position = Position {
-            sequence: frame.sequence,
-            chain: self.position.chain.after(frame.bytes),
-            state_checksum: frame.state_checksum,
-            ..self.position
-        };
+        self.position = self.position.behind(frame);
     }
 }
 

@@ -55,6 +55,9 @@ impl Writer {
         figures.store_sequence.store(applied, Ordering::Relaxed);
         figures.index_bytes.store(self.index.memory_bytes(), Ordering::Relaxed);
         figures.live_bytes.store(self.index.live_bytes(), Ordering::Relaxed);
+        if let Some(standing) = self.standing() {
+            self.acknowledged.set(standing);
+        }
     }
 
     /// Whether an authority registered its first current row, or lost its last.
