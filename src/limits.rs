@@ -260,7 +260,7 @@ pub const CHECKPOINT_WAIT_S_MAX: u64 = 30;
 pub const SPOOL_BYTES_MAX: u64 = 512 << 20;
 
 /// What of them is held in memory; the rest lies in a file.
-pub const SPOOL_MEMORY_BYTES: usize = 2 << 20;
+pub const SPOOL_MEMORY_BYTES: usize = FOLLOWED_RUN_BYTES_MAX;
 
 const _: () = assert!(SPOOL_BYTES_MAX > crate::log::SEGMENT_BYTES_MAX + crate::log::FRAME_BYTES_MAX as u64);
 

@@ -5,6 +5,7 @@ use crate::limits::CHECKPOINT_SEGMENTS_MAX;
 use crate::log::{Chain, StreamId};
 use crate::record::StateChecksum;
 use crate::record::checksum::PARTS;
+use crate::registry::{Registry, SegmentEntry};
 
 const MAGIC: [u8; 8] = *b"SHIKCKPT";
 const FORMAT_VERSION: u32 = 1;
@@ -71,6 +72,27 @@ pub enum CheckpointError {
 }
 
 impl Checkpoint {
+    /// How the log of a registry stands, with what was known of its segments a moment ago.
+    pub fn of(registry: &Registry, segments: &[SegmentEntry], now_unix_ms: u64) -> Checkpoint {
+        let (position, state) = registry.standing();
+        // One that began since then begins behind the place that is signed.
+        let begun = segments.iter().filter(|segment| segment.before.sequence <= position.sequence);
+        let begun = begun.map(|segment| SegmentStart { first_sequence: segment.first_sequence, chain: segment.before.chain });
+        // The oldest are the first that a list without end would do without.
+        let segments: Vec<SegmentStart> = begun.collect();
+        let surplus = segments.len().saturating_sub(CHECKPOINT_SEGMENTS_MAX);
+        let oldest_sequence = segments.first().map_or(position.sequence + 1, |oldest| oldest.first_sequence);
+        Checkpoint {
+            stream: position.stream,
+            sequence: position.sequence,
+            chain: position.chain,
+            time_unix_ms: now_unix_ms,
+            oldest_sequence,
+            state,
+            segments: segments.into_iter().skip(surplus).collect(),
+        }
+    }
+
     /// The bytes that are signed.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEAD + ENTRY * self.segments.len() + SIGNATURE_BYTES);

@@ -80,7 +80,6 @@ struct Accepted {
 }
 
 /// The intake of a directory that follows.
-#[derive(Debug)]
 pub struct Intake {
     registry: Arc<Registry>,
     key: HubKey,
