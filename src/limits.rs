@@ -297,3 +297,73 @@ pub const FOLLOW_REMEMBER_MS: u64 = 1_000;
 
 const _: () = assert!(FOLLOW_WAIT_S <= CHECKPOINT_WAIT_S_MAX && FOLLOW_RETRY_MS_MIN < FOLLOW_RETRY_MS_MAX);
 const _: () = assert!(FOLLOW_SILENCE_MS_MAX > FOLLOW_WAIT_S * 1000 && FOLLOW_SILENCE_MS_MAX > CHECKPOINT_RENEW_MS);
+/// Connections over TLS at once. Each holds about 50 KiB while it is idle.
+pub const API_CONNECTIONS_MAX: usize = 256;
+
+/// The most that may be asked for.
+pub const API_CONNECTIONS_MOST: usize = 10_000;
+
+/// Handshakes at once, beside the connections: who has not yet shown a certificate takes no place from those who have.
+pub const API_HANDSHAKES_MAX: usize = 64;
+
+/// From the connection to the end of its handshake.
+pub const API_HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
+
+/// From the moment a connection waits for a request to the end of its head: an idle connection and a head that never ends are cut alike.
+pub const API_HEAD_TIMEOUT_MS: u64 = 30_000;
+
+/// A request's line and headers.
+pub const API_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// The headers of a request.
+pub const API_HEADERS_MAX: usize = 64;
+
+/// A request's body, the largest batch.
+pub const API_BODY_BYTES_MAX: usize = BATCH_BYTES_MAX;
+
+/// From the end of the head to the end of the body.
+pub const API_BODY_TIMEOUT_MS: u64 = 10_000;
+
+/// From the end of the head to the beginning of the answer.
+pub const API_REQUEST_TIMEOUT_MS: u64 = 60_000;
+
+/// How long a request may wait for something to happen before it is answered that nothing did.
+pub const API_LONG_POLL_MS_MAX: u64 = 30_000;
+
+/// What was written and the peer does not take.
+pub const API_UNREAD_TIMEOUT_MS: u32 = 30_000;
+
+/// Above this a body needs one of a few places, and so does every batch: a body of 1 MiB may be answered with 8 MiB.
+pub const API_SMALL_BODY_BYTES: usize = 16 * 1024;
+
+/// Those places.
+pub const API_LARGE_REQUESTS_MAX: usize = 16;
+
+/// Threads on which look-ups over TLS are answered: one may wait for the audit.
+pub const API_ANSWERING_THREADS: usize = 8;
+
+/// Ordered stop: how long requests under way may take.
+pub const API_STOP_TIMEOUT_MS: u64 = 3_000;
+
+/// Between two looks at whether certificates were renewed.
+pub const API_REREAD_MS: u64 = 1_000;
+
+/// Lines a second that the log gives to those who are turned away; the rest is counted.
+pub const API_TURNED_AWAY_LINES_PER_S: u32 = 10;
+
+const _: () = assert!(API_LONG_POLL_MS_MAX < API_REQUEST_TIMEOUT_MS && API_BODY_TIMEOUT_MS < API_REQUEST_TIMEOUT_MS);
+const _: () = assert!(API_SMALL_BODY_BYTES < API_BODY_BYTES_MAX && API_CONNECTIONS_MAX <= API_CONNECTIONS_MOST);
+
+/// How long a site's authority is valid, when nobody says.
+pub const PKI_CA_DAYS: u32 = 3_650;
+
+/// How long a certificate is valid, when nobody says.
+pub const PKI_CERTIFICATE_DAYS: u32 = 825;
+
+/// The longest that may be asked for.
+pub const PKI_DAYS_MAX: u32 = 7_300;
+
+/// How long before it is made a certificate is valid: clocks differ.
+pub const PKI_CLOCK_LEEWAY_S: i64 = 3_600;
+
+const _: () = assert!(PKI_CERTIFICATE_DAYS <= PKI_CA_DAYS && PKI_CA_DAYS <= PKI_DAYS_MAX);

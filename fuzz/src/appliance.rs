@@ -3,14 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::OnceLock;
 
-use shikaku::audit::Via;
-use shikaku::domain::identifier::InstitutionCode;
 use shikaku::index::IndexOptions;
 use shikaku::registry::{OpenOptions, Registry};
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Answer, Reply, Request};
 use shikaku::serve::service::Service;
-use shikaku::serve::tokens::{Role, Tokens};
+use shikaku::serve::Door;
+use shikaku::serve::roles::Identity;
+use shikaku::serve::tokens::Tokens;
 use tempfile::TempDir;
 
 use crate::register::{NOW_UNIX_MS, changes};
@@ -36,7 +36,7 @@ pub struct Appliance {
 
 impl Answer for Appliance {
     fn answer(&self, request: &Request<'_>, reply: &mut Reply<'_>) {
-        self.service.respond(request, Via::Fast, reply);
+        self.service.respond(request, Door::Fast, reply);
     }
 }
 
@@ -48,9 +48,9 @@ pub fn appliance(door: Door) -> &'static Appliance {
         Door::Loopback => LOOPBACK.get_or_init(|| Appliance::open(Tokens::default(), Ipv4Addr::LOCALHOST)),
         Door::Network => NETWORK.get_or_init(|| {
             let directory = TempDir::new().expect("a directory");
-            let institution = InstitutionCode::parse(b"0110113719").expect("an institution");
+            let identity = Identity::parse_urn("urn:shikaku:institution:0110113719").expect("an institution");
             let mut tokens = Tokens::default();
-            tokens.add(&directory.path().join("tokens"), institution, Role::Lookup).expect("a token");
+            tokens.add(&directory.path().join("tokens"), identity).expect("a token");
             Appliance::open(tokens, Ipv4Addr::new(10, 1, 2, 3))
         }),
     }

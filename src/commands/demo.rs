@@ -63,6 +63,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Ended, CommandError> {
         data: &arguments.data,
         listen: arguments.listen,
         tokens: arguments.data.join("tokens"),
+        api: None,
         // What is made up can be made again.
         config: Config { snapshots: SnapshotConfig { enabled: false, ..SnapshotConfig::default() }, ..Config::default() },
     };

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::output::say;
 use super::{CommandError, Ended, Owner, owner_of_existing};
-use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor, Via};
+use crate::audit::{AUDIT_DIRECTORY, AuditOptions, Auditor};
+use crate::serve::Door;
 use crate::serve::api::client::Client;
 use crate::serve::config::Config;
 use crate::serve::fast::{Method, Reply, Request};
@@ -116,7 +117,7 @@ fn answer_here(service: &Service, target: &str, content_type: &str, body: &[u8])
     };
     let mut out = BytesMut::new();
     let mut reply = Reply::new(&mut out);
-    service.respond(&request, Via::Command, &mut reply);
+    service.respond(&request, Door::Command, &mut reply);
     (reply.status_code(), out.to_vec())
 }
 

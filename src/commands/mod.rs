@@ -6,11 +6,13 @@ mod import;
 mod lookup;
 mod masters;
 mod output;
+mod pki;
 mod serve;
 mod snapshot;
 mod synth;
 mod token;
 mod verify;
+mod who;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -51,6 +53,8 @@ enum Command {
     Masters(masters::MastersArguments),
     /// Make, list and revoke tokens
     Token(token::TokenArguments),
+    /// Make certificates for a small site: its private authority, and what that signs
+    Pki(pki::PkiArguments),
     /// Who asked about whom: show, verify and review the audit
     Audit(audit::AuditArguments),
 }
@@ -91,8 +95,11 @@ command_error_from!(
     ClientError,
     crate::audit::AuditError,
     crate::serve::tokens::TokenError,
+    crate::serve::api::remote::RemoteError,
     crate::serve::config::ConfigError,
     crate::population::PopulationError,
+    crate::tls::TlsError,
+    crate::tls::pki::PkiError,
     serde_json::Error,
 );
 
@@ -111,6 +118,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Snapshot(arguments) => snapshot::run(&arguments),
         Command::Masters(arguments) => masters::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Pki(arguments) => pki::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
     };
     match ended {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use axum::Router;
 use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -18,6 +19,7 @@ use crate::domain::day::Day;
 use crate::limits::{SCRUB_PAUSE_S_DEFAULT, SNAPSHOT_STOP_TIMEOUT_MS};
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry, Trouble};
+use crate::serve::api::remote::{RemoteApi, RemoteOptions};
 use crate::serve::api::{CONTROL_SOCKET, control};
 use crate::serve::config::Config;
 use crate::serve::fast::{Counters, FastListener, ListenerLimits};
@@ -37,6 +39,9 @@ pub(super) struct ServeArguments {
     /// The file of tokens [default: DATA/tokens]
     #[arg(long)]
     tokens: Option<PathBuf>,
+    /// Where the API answers other machines over TLS, by the certificates named in the configuration [default: nowhere]
+    #[arg(long)]
+    api: Option<SocketAddr>,
     /// A configuration file (TOML)
     #[arg(long)]
     config: Option<PathBuf>,
@@ -47,13 +52,15 @@ pub(super) struct Serving<'s> {
     pub(super) data: &'s Path,
     pub(super) listen: SocketAddr,
     pub(super) tokens: PathBuf,
+    pub(super) api: Option<RemoteOptions>,
     pub(super) config: Config,
 }
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<Ended, CommandError> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let tokens = arguments.tokens.clone().unwrap_or_else(|| arguments.data.join("tokens"));
-    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, config };
+    let api = RemoteOptions::of(&config.api, arguments.api)?;
+    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, api, config };
     serve(&serving, |registry, address| {
         tracing::info!(%address, recipients = registry.figures().dossiers.load(Ordering::Relaxed), "ready");
     })
@@ -108,6 +115,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     let snapshots = background::spawn("snapshots", move || snapshots.run());
     let snapshots = snapshots.map_err(|error| CommandError::new(format!("a thread: {error}")))?;
     let control = start_control(serving.data, registry.clone(), service.clone())?;
+    let api = start_api(serving, &service)?;
     // Answering begins when everything else stands.
     let _ = service.reader.set(registry.reader());
     notify(&[sd_notify::NotifyState::Ready]);
@@ -118,6 +126,9 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.store(true, Ordering::Relaxed);
     listener.stop();
+    if let Some(api) = api {
+        api.stop();
+    }
     control.stop();
     for thread in threads {
         if thread.join().is_err() {
@@ -130,6 +141,14 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     registry.finish(now())?;
     closed.map_err(|error| CommandError::new(error.to_string()))?;
     Ok(Ended::Done)
+}
+
+/// The API for other machines, where one is asked for.
+fn start_api(serving: &Serving<'_>, service: &Arc<Service>) -> Result<Option<RemoteApi>, CommandError> {
+    let Some(options) = &serving.api else { return Ok(None) };
+    let api = RemoteApi::start(options, service.clone(), Router::new())?;
+    tracing::info!(address = %api.local_addr(), tls12 = options.tls.tls12, "the API listens");
+    Ok(Some(api))
 }
 
 /// Waits a little for a snapshot that is under way. One that takes longer ends with the process: it has no name yet.

@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 
 use super::output::say;
+use super::who::WhoArguments;
 use super::{CommandError, Ended, holds_a_register};
-use crate::domain::identifier::InstitutionCode;
-use crate::serve::tokens::{Role, Tokens};
+use crate::serve::roles::Role;
+use crate::serve::tokens::Tokens;
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArguments {
@@ -31,14 +33,13 @@ enum TokenCommand {
     Add {
         #[command(flatten)]
         file: TokenFile,
-        /// The institution it belongs to, 10 digits
-        #[arg(long)]
-        institution: String,
-        /// What it may do
-        #[arg(long, value_parser = ["lookup", "register", "follow", "monitor"])]
+        #[command(flatten)]
+        who: WhoArguments,
+        /// What it is for; `lookup`, `register`, `follow` and `monitor` are still understood
+        #[arg(long, value_parser = PossibleValuesParser::new(Role::words()))]
         role: String,
     },
-    /// List tokens by name, institution and role
+    /// List tokens by name, institution or machine, and role
     List {
         #[command(flatten)]
         file: TokenFile,
@@ -69,22 +70,19 @@ impl TokenFile {
 
 pub(super) fn run(arguments: &TokenArguments) -> Result<Ended, CommandError> {
     match &arguments.command {
-        TokenCommand::Add { file, institution, role } => {
-            let institution = InstitutionCode::parse(institution.as_bytes())
-                .map_err(|error| CommandError::new(format!("--institution: {error}; 10 digits are needed")))?;
-            let role = Role::from_word(role).ok_or_else(|| CommandError::new("--role: no such role"))?;
+        TokenCommand::Add { file, who, role } => {
+            let identity = who.identity(role)?;
             let path = file.path();
             if let Some(directory) = path.parent() {
                 use std::os::unix::fs::DirBuilderExt;
                 let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
                 made.map_err(|error| CommandError::new(format!("{}: {error}", directory.display())))?;
             }
-            say(&Tokens::read(&path)?.add(&path, institution, role)?);
+            say(&Tokens::read(&path)?.add(&path, identity)?);
         }
         TokenCommand::List { file } => {
             for token in Tokens::read(&file.existing()?)?.list() {
-                let institution = String::from_utf8_lossy(token.institution.as_bytes()).into_owned();
-                say(&format!("{} {institution} {}", token.name, token.role.word()));
+                say(&format!("{} {} {}", token.name, token.identity.who(), token.identity.role()));
             }
         }
         TokenCommand::Revoke { file, name } => {

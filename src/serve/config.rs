@@ -1,6 +1,6 @@
 //! The configuration file of `serve`: TOML, every key optional, none unknown.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::schedule::{Schedule, TimeOfDay};
 use crate::limits::{
-    AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, LOG_RETENTION_DAYS, LOG_RETENTION_DAYS_MAX, MISSES_PER_MINUTE_MAX,
-    SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN, SNAPSHOT_EVERY_S_MAX, SNAPSHOT_EVERY_S_MIN, SNAPSHOTS_KEPT, SNAPSHOTS_KEPT_MAX,
-    SNAPSHOTS_KEPT_MIN,
+    API_CONNECTIONS_MAX, API_CONNECTIONS_MOST, AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, LOG_RETENTION_DAYS,
+    LOG_RETENTION_DAYS_MAX, MISSES_PER_MINUTE_MAX, SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN, SNAPSHOT_EVERY_S_MAX,
+    SNAPSHOT_EVERY_S_MIN, SNAPSHOTS_KEPT, SNAPSHOTS_KEPT_MAX, SNAPSHOTS_KEPT_MIN,
 };
 
 /// What an operator may set.
@@ -38,6 +38,8 @@ pub struct Config {
     pub snapshots: SnapshotConfig,
     /// Limits of the fast listener.
     pub listener: ListenerConfig,
+    /// The API over TLS.
+    pub api: ApiConfig,
 }
 
 /// What a look-up does when the audit cannot take its entry.
@@ -74,6 +76,7 @@ impl Default for Config {
             misses_per_minute_max: MISSES_PER_MINUTE_MAX,
             snapshots: SnapshotConfig::default(),
             listener: ListenerConfig::default(),
+            api: ApiConfig::default(),
         }
     }
 }
@@ -121,6 +124,24 @@ pub struct ListenerConfig {
     pub connections_max: Option<usize>,
     /// A connection without traffic, ms.
     pub idle_timeout_ms: Option<u64>,
+}
+
+/// The API over TLS, for other machines. It listens when an address is named here or with `--api`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Where it listens.
+    pub listen: Option<SocketAddr>,
+    /// Its certificate, PEM.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key, PEM.
+    pub key: Option<PathBuf>,
+    /// The authority that signs the certificates of those who ask, PEM. Off loopback it must be there.
+    pub client_ca: Option<PathBuf>,
+    /// Whether TLS 1.2 is spoken too.
+    pub tls12: bool,
+    /// Connections at once.
+    pub connections_max: Option<usize>,
 }
 
 /// Why a configuration is refused.
@@ -184,6 +205,12 @@ impl Config {
                 SNAPSHOT_EVERY_S_MAX,
             ),
             ("snapshots.keep", config.snapshots.keep as u64, SNAPSHOTS_KEPT_MIN as u64, SNAPSHOTS_KEPT_MAX as u64),
+            (
+                "api.connections_max",
+                config.api.connections_max.unwrap_or(API_CONNECTIONS_MAX) as u64,
+                1,
+                API_CONNECTIONS_MOST as u64,
+            ),
             ("snapshots.log_retention_days", config.snapshots.log_retention_days.into(), 1, LOG_RETENTION_DAYS_MAX.into()),
         ];
         if config.snapshots.at.is_some() && config.snapshots.every_s.is_some() {
@@ -346,6 +373,8 @@ mod tests {
             ("[snapshots]\nevery_s = 0", "snapshots.every_s"),
             ("[snapshots]\nkeep = 1", "snapshots.keep must be between 2"),
             ("[snapshots]\nlog_retention_days = 0", "snapshots.log_retention_days"),
+            ("[api]\nconnections_max = 0", "api.connections_max"),
+            ("[api]\nclient_certificate = \"x\"", "client_certificate"),
         ] {
             assert!(read(text).unwrap_err().to_string().contains(key), "{text}");
         }

@@ -1,9 +1,11 @@
 //! How the outside asks: look-ups on the fast listener, everything else on the API.
 
 pub mod api;
+mod asker;
 mod batch;
 pub mod clock;
 pub mod config;
+pub mod credential;
 mod desk;
 pub mod fast;
 pub mod misses;
@@ -13,3 +15,6 @@ pub mod schedule;
 pub mod service;
 pub mod snapshots;
 pub mod tokens;
+
+use asker::FORBIDDEN;
+pub use asker::{Asker, Door};

@@ -1,8 +1,8 @@
 //! The look-up service: what both listeners answer with. A look-up allocates nothing and makes no system call of its own.
 
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use super::asker::{Asker, Door};
 use super::batch;
 use super::clock::Clock;
 use super::config::Config;
@@ -11,9 +11,9 @@ use super::fast::wire::{WireError, parse_json, parse_line, parse_parameters, wri
 use super::fast::{Answer, ContentType, Method, Reply, Request};
 use super::misses::Misses;
 use super::pages::Pages;
-use super::tokens::{Role, Tokens};
-use crate::audit::{self, AuditFull, Auditor, BatchHead, Entry, TokenId, Via};
-use crate::domain::identifier::InstitutionCode;
+use super::roles::Deed;
+use super::tokens::Tokens;
+use crate::audit::{self, AuditFull, Auditor, BatchHead, Entry};
 use crate::index::Place;
 use crate::registry::Reader;
 use crate::registry::lookup::Inquiry;
@@ -49,30 +49,29 @@ impl Service {
         }
     }
 
-    /// Answers one request that came by a door. Only on the fast listener must the peer show who it is: the owner's socket and the
-    /// directory are the operator's.
-    pub fn respond(&self, request: &Request<'_>, via: Via, reply: &mut Reply<'_>) {
-        if let Err(error) = self.try_respond(request, via, reply) {
-            reply.discard();
-            reply.status(error.status);
-            reply.content_type(ContentType::Json);
-            if error == TOO_MANY_MISSES {
-                reply.retry_after_s(Misses::retry_after_s(self.clock.unix_s()));
-            }
-            write_error(&error, reply.body());
+    /// Answers one request that came by a door, and gives back why it was refused where it was.
+    pub fn respond(&self, request: &Request<'_>, door: Door<'_>, reply: &mut Reply<'_>) -> Option<WireError> {
+        let error = self.try_respond(request, door, reply).err()?;
+        reply.discard();
+        reply.status(error.status);
+        reply.content_type(ContentType::Json);
+        if error == TOO_MANY_MISSES {
+            reply.retry_after_s(Misses::retry_after_s(self.clock.unix_s()));
         }
+        write_error(&error, reply.body());
+        Some(error)
     }
 
-    fn try_respond(&self, request: &Request<'_>, via: Via, reply: &mut Reply<'_>) -> Result<(), WireError> {
+    fn try_respond(&self, request: &Request<'_>, door: Door<'_>, reply: &mut Reply<'_>) -> Result<(), WireError> {
         let is_get = matches!(request.method, Method::Get | Method::Head);
         match request.path {
             "/v1/eligibility" => {
                 post_only(request)?;
-                self.single(request, &self.asker(request, via)?, reply)
+                self.single(request, &self.admit(request, door, Deed::LookUp)?, reply)
             }
             "/v1/eligibility/batch" => {
                 post_only(request)?;
-                self.batch(request, &self.asker(request, via)?, reply)
+                self.batch(request, &self.admit(request, door, Deed::LookUpMany)?, reply)
             }
             "/v1/health" | "/v1/status" | "/metrics" if !is_get => {
                 Err(WireError::refused(405, "method_not_allowed", "only GET is answered here"))
@@ -85,7 +84,7 @@ impl Service {
                 Ok(())
             }
             "/v1/status" | "/metrics" => {
-                self.may_monitor(request, via)?;
+                self.admit(request, door, Deed::ReadStatus)?;
                 let pages = self.pages.load();
                 if request.path == "/metrics" {
                     reply.content_type(ContentType::Prometheus);
@@ -133,7 +132,7 @@ impl Service {
             let entry = Entry {
                 unix_ms: self.clock.unix_ms(),
                 institution,
-                token: asker.token,
+                token: asker.credential,
                 key: inquiry.key_hash(),
                 service_date: inquiry.service_date,
                 consent,
@@ -160,7 +159,7 @@ impl Service {
         let (view, consent) = (reader.view(), parameters.consent);
         let desk = Desk { reader, view: &view, consent, institution, form, now_unix_s: self.clock.unix_s() };
         let noted = self.audit.get().map(|audit| {
-            let (unix_ms, token, via) = (self.clock.unix_ms(), asker.token, asker.via);
+            let (unix_ms, token, via) = (self.clock.unix_ms(), asker.credential, asker.via);
             let head = BatchHead { unix_ms, institution, token, consent, sequence: view.sequence, via };
             audit.batch(head, self.config.audit_when_behind.max_wait())
         });
@@ -170,7 +169,7 @@ impl Service {
     }
 
     fn count_misses(&self, asker: &Asker, misses: u32) {
-        if let (Some(token), true) = (asker.token, asker.is_limited && misses > 0) {
+        if let (Some(token), true) = (asker.credential, asker.is_limited && misses > 0) {
             self.misses.count(token, misses, self.clock.unix_s());
         }
     }
@@ -179,61 +178,32 @@ impl Service {
         self.reader.get().ok_or(WireError::refused(503, "loading", "the register is being loaded; ask again shortly"))
     }
 
-    /// Who asks, by the token. Without any token configured, loopback alone may ask, and says itself for which institution. A token that
-    /// found nobody too often in this minute waits for the next; loopback never does.
-    fn asker(&self, request: &Request<'_>, via: Via) -> Result<Asker, WireError> {
-        if via != Via::Fast {
-            return Ok(Asker { institution: None, token: None, via, is_limited: false });
+    /// Whether a token or a certificate that found nobody too often in this minute may look up.
+    pub(super) fn check_misses(&self, asker: &Asker) -> Result<(), WireError> {
+        match asker.credential {
+            Some(credential) if asker.is_limited && !self.misses.allows(credential, self.clock.unix_s()) => Err(TOO_MANY_MISSES),
+            _ => Ok(()),
         }
-        self.check_network(request.peer)?;
-        let is_loopback = request.peer.to_canonical().is_loopback();
-        let tokens = self.tokens.load();
-        if tokens.is_empty() {
-            let anybody = Asker { institution: None, token: None, via, is_limited: false };
-            return if is_loopback { Ok(anybody) } else { Err(UNAUTHORIZED) };
-        }
-        let token = request.authorization.and_then(|header| tokens.bearer(header)).ok_or(UNAUTHORIZED)?;
-        if token.role != Role::Lookup {
-            return Err(FORBIDDEN_ROLE);
-        }
-        if !is_loopback && !self.misses.allows(token.id, self.clock.unix_s()) {
-            return Err(TOO_MANY_MISSES);
-        }
-        Ok(Asker { institution: Some(token.institution), token: Some(token.id), via, is_limited: !is_loopback })
     }
 
-    fn may_monitor(&self, request: &Request<'_>, via: Via) -> Result<(), WireError> {
-        if via != Via::Fast || request.peer.to_canonical().is_loopback() {
-            return Ok(());
-        }
-        self.check_network(request.peer)?;
-        let tokens = self.tokens.load();
-        request.authorization.and_then(|header| tokens.bearer(header)).map(|_| ()).ok_or(UNAUTHORIZED)
-    }
-
-    fn check_network(&self, peer: IpAddr) -> Result<(), WireError> {
-        if self.config.accepts_plaintext_from(peer) {
-            Ok(())
-        } else {
-            Err(WireError::refused(403, "network_not_accepted", "plain text is not accepted from this network"))
-        }
+    /// What the operator set.
+    pub(super) const fn config(&self) -> &Config {
+        &self.config
     }
 }
 
-const UNAUTHORIZED: WireError = WireError::refused(401, "unauthorized", "a valid token is needed: Authorization: Bearer …");
 const TOO_MANY_MISSES: WireError = WireError::refused(
     429,
     "too_many_misses",
     "this token asked about too many unknown people; it may ask again in the next minute",
 );
-const FORBIDDEN_ROLE: WireError = WireError::refused(403, "forbidden", "this token may not look up");
 
 /// The service on the fast listener.
 pub struct FastService(pub Arc<Service>);
 
 impl Answer for FastService {
     fn answer(&self, request: &Request<'_>, reply: &mut Reply<'_>) {
-        self.0.respond(request, Via::Fast, reply);
+        self.0.respond(request, Door::Fast, reply);
     }
 }
 
@@ -252,30 +222,6 @@ fn only_line(body: &[u8]) -> Result<&[u8], WireError> {
         return Err(WireError::refused(400, "bad_line", "one line only; several go to /v1/eligibility/batch"));
     }
     Ok(line)
-}
-
-/// Who asks.
-struct Asker {
-    institution: Option<InstitutionCode>,
-    token: Option<TokenId>,
-    via: Via,
-    /// Whether its misses count.
-    is_limited: bool,
-}
-
-impl Asker {
-    /// A token's institution is the institution; another one in the question is refused.
-    fn agreed(&self, named: Option<InstitutionCode>) -> Result<Option<InstitutionCode>, WireError> {
-        match (self.institution, named) {
-            (Some(own), Some(named)) if own != named => Err(WireError {
-                status: 403,
-                code: "institution_mismatch",
-                message: "the institution is not the token's",
-                field: Some("institution"),
-            }),
-            (own, named) => Ok(own.or(named)),
-        }
-    }
 }
 
 fn unsupported(expected: &'static str) -> WireError {

@@ -7,40 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::roles::{Identity, Role, Who};
 use crate::audit::TokenId;
-use crate::domain::identifier::InstitutionCode;
-
-/// What a token may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Ask.
-    Lookup,
-    /// Register.
-    Register,
-    /// Follow the log.
-    Follow,
-    /// Read status and metrics.
-    Monitor,
-}
-
-impl Role {
-    const ALL: [Role; 4] = [Role::Lookup, Role::Register, Role::Follow, Role::Monitor];
-
-    /// The word in commands and in the file.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Role::Lookup => "lookup",
-            Role::Register => "register",
-            Role::Follow => "follow",
-            Role::Monitor => "monitor",
-        }
-    }
-
-    /// The role of a word.
-    pub fn from_word(word: &str) -> Option<Role> {
-        Role::ALL.into_iter().find(|role| role.word() == word)
-    }
-}
 
 /// A token as it is stored.
 #[derive(Clone, Debug)]
@@ -49,10 +17,8 @@ pub struct Token {
     pub name: String,
     /// The same as a number: how the audit names it.
     pub id: TokenId,
-    /// The institution it belongs to.
-    pub institution: InstitutionCode,
-    /// What it may do.
-    pub role: Role,
+    /// Who bears it, and what they are.
+    pub identity: Identity,
     hash: [u8; 32],
 }
 
@@ -74,7 +40,7 @@ pub enum TokenError {
         source: std::io::Error,
     },
     /// A line is not a token's.
-    #[error("{}, line {line}: not a token (hash, institution and role, separated by spaces)", path.display())]
+    #[error("{}, line {line}: not a token (hash, institution or name, and role, separated by spaces)", path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -106,11 +72,11 @@ impl Tokens {
     }
 
     /// Makes a token and writes the file; gives the token, which is never seen again.
-    pub fn add(&mut self, path: &Path, institution: InstitutionCode, role: Role) -> Result<String, TokenError> {
+    pub fn add(&mut self, path: &Path, identity: Identity) -> Result<String, TokenError> {
         let mut secret = [0u8; 32];
         getrandom::fill(&mut secret).map_err(|error| TokenError::Random(error.to_string()))?;
         let text = format!("shk_{}", blake3::Hash::from_bytes(secret).to_hex());
-        let token = token_of(hash(text.as_bytes()), institution, role);
+        let token = token_of(hash(text.as_bytes()), identity);
         self.by_hash.insert(token.hash, token);
         self.write(path)?;
         Ok(text)
@@ -152,8 +118,7 @@ impl Tokens {
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&aside).map_err(fail)?;
         for token in self.list() {
             let hash = blake3::Hash::from_bytes(token.hash).to_hex();
-            let institution = String::from_utf8_lossy(token.institution.as_bytes()).into_owned();
-            writeln!(file, "{hash} {institution} {}", token.role.word()).map_err(fail)?;
+            writeln!(file, "{hash} {} {}", token.identity.who(), token.identity.role()).map_err(fail)?;
         }
         file.sync_all().and_then(|()| std::fs::rename(&aside, path)).map_err(fail)
     }
@@ -162,14 +127,15 @@ impl Tokens {
 fn parse_line(line: &str) -> Option<Token> {
     let mut words = line.split_ascii_whitespace();
     let hash = blake3::Hash::from_hex(words.next()?).ok()?;
-    let institution = InstitutionCode::parse(words.next()?.as_bytes()).ok()?;
+    let who = Who::parse(words.next()?).ok()?;
     let role = Role::from_word(words.next()?)?;
-    words.next().is_none().then(|| token_of(*hash.as_bytes(), institution, role))
+    let identity = Identity::new(role, who).ok()?;
+    words.next().is_none().then(|| token_of(*hash.as_bytes(), identity))
 }
 
-fn token_of(hash: [u8; 32], institution: InstitutionCode, role: Role) -> Token {
+fn token_of(hash: [u8; 32], identity: Identity) -> Token {
     let name = blake3::Hash::from_bytes(hash).to_hex().chars().take(8).collect();
-    Token { name, id: TokenId::of_hash(&hash), institution, role, hash }
+    Token { name, id: TokenId::of_hash(&hash), identity, hash }
 }
 
 fn hash(token: &[u8]) -> [u8; 32] {
@@ -184,11 +150,11 @@ mod tests {
     fn a_token_is_known_by_its_hash_until_it_is_revoked() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("tokens");
-        let institution = InstitutionCode::parse(b"0110113719").unwrap();
-        let secret = Tokens::default().add(&path, institution, Role::Lookup).unwrap();
+        let identity = Identity::parse_urn("urn:shikaku:institution:0110113719").unwrap();
+        let secret = Tokens::default().add(&path, identity.clone()).unwrap();
         let mut read = Tokens::read(&path).unwrap();
         let header = format!("Bearer {secret}");
-        assert_eq!(read.bearer(header.as_bytes()).unwrap().institution, institution);
+        assert_eq!(read.bearer(header.as_bytes()).unwrap().identity, identity);
         assert!(read.bearer(b"Bearer shk_other").is_none() && read.bearer(secret.as_bytes()).is_none());
         assert!(!std::fs::read_to_string(&path).unwrap().contains(&secret));
         let name = read.list()[0].name.clone();
@@ -204,5 +170,28 @@ mod tests {
         let path = directory.path().join("tokens");
         std::fs::write(&path, "# tokens\nnot a token\n").unwrap();
         assert!(matches!(Tokens::read(&path), Err(TokenError::Line { line: 2, .. })));
+    }
+    #[test]
+    fn tokens_that_were_written_with_the_words_of_before_mean_the_roles_of_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("tokens");
+        let words = ["lookup", "register", "follow", "monitor"];
+        let lines = (1u8..).zip(words).map(|(number, word)| format!("{} 0110113719 {word}\n", hex(number)));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        let mut tokens = Tokens::read(&path).unwrap();
+        let roles: Vec<Role> = tokens.list().iter().map(|token| token.identity.role()).collect();
+        assert_eq!(roles, [Role::Institution, Role::Authority, Role::Replica, Role::Operator]);
+        // The next change writes them all in the words of now.
+        tokens.add(&path, Identity::parse_urn("urn:shikaku:clearing_house:kokuho-13").unwrap()).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(" 0110113719 institution\n") && text.contains(" kokuho-13 clearing_house\n"), "{text}");
+        assert_eq!(Tokens::read(&path).unwrap().list().len(), 5);
+        // An institution asks as itself, so that a name is not enough.
+        std::fs::write(&path, format!("{} north-hospital lookup\n", hex(1))).unwrap();
+        assert!(matches!(Tokens::read(&path), Err(TokenError::Line { line: 1, .. })));
+    }
+
+    fn hex(number: u8) -> blake3::HexString {
+        blake3::Hash::from_bytes([number; 32]).to_hex()
     }
 }

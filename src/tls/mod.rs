@@ -10,6 +10,7 @@ mod credentials;
 mod error;
 mod judged;
 mod peer;
+pub mod pki;
 mod provider;
 mod server;
 

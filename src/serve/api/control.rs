@@ -8,15 +8,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Json, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::BytesMut;
 use http_body_util::BodyExt;
 use tokio::net::UnixListener;
 
+use super::look_up::{answer, request_of};
 use super::{AppliedBody, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
-use crate::audit::Via;
 use crate::background;
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
@@ -24,8 +23,8 @@ use crate::ingest::register::{LocalRegister, Register};
 use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::{Registry, RegistryError};
+use crate::serve::Door;
 use crate::serve::clock::now_unix_ms;
-use crate::serve::fast::{Method, Reply, Request as FastRequest};
 use crate::serve::service::Service;
 
 #[derive(Clone)]
@@ -173,27 +172,6 @@ async fn look_up(State(owner): State<Owner>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else { return StatusCode::BAD_REQUEST.into_response() };
     let body = body.to_bytes();
-    let header = |name: header::HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let method = match parts.method.as_str() {
-        "GET" => Method::Get,
-        "POST" => Method::Post,
-        "HEAD" => Method::Head,
-        _ => Method::Other,
-    };
-    let request = FastRequest {
-        method,
-        path: parts.uri.path(),
-        query: parts.uri.query().unwrap_or(""),
-        content_type: header(header::CONTENT_TYPE),
-        accept: header(header::ACCEPT),
-        authorization: None,
-        peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        body: &body,
-    };
-    let mut out = BytesMut::new();
-    let mut reply = Reply::new(&mut out);
-    owner.service.respond(&request, Via::Control, &mut reply);
-    let status = StatusCode::from_u16(reply.status_code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = reply.media_type();
-    (status, [(header::CONTENT_TYPE, kind)], out.freeze()).into_response()
+    let request = request_of(&parts, IpAddr::V4(Ipv4Addr::LOCALHOST), &body);
+    answer(&owner.service, &request, Door::Control).0
 }

@@ -1,7 +1,9 @@
-//! The API on axum: over the owner's socket for commands on the same machine.
+//! The API on axum: over the owner's socket for commands on the same machine, over TLS for other machines.
 
 pub mod client;
 pub mod control;
+mod look_up;
+pub mod remote;
 
 use serde::{Deserialize, Serialize};
 

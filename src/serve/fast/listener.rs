@@ -19,7 +19,10 @@ use super::guard::{self, Socket};
 use super::limits::ListenerLimits;
 use super::registry::Registry;
 use super::{Answer, sweeper};
-use crate::limits::{LISTENER_ACCEPTS_IN_A_ROW, LISTENER_DESCRIPTORS_LEFT, LISTENER_FAREWELLS_MAX, LISTENER_LEAVING_MAX};
+use crate::limits::{
+    API_CONNECTIONS_MAX, API_HANDSHAKES_MAX, LISTENER_ACCEPTS_IN_A_ROW, LISTENER_DESCRIPTORS_LEFT, LISTENER_FAREWELLS_MAX,
+    LISTENER_LEAVING_MAX,
+};
 
 /// Words of a coroutine's stack, 256 KiB; only what is touched is resident.
 const STACK_WORDS: usize = 0x8000;
@@ -27,8 +30,8 @@ const STACK_WORDS: usize = 0x8000;
 /// Stacks the engine keeps for later; it makes them all when it starts.
 const STACKS_KEPT: usize = 256;
 
-/// Descriptors the rest of the appliance needs.
-const DESCRIPTORS_ELSEWHERE: u64 = 256;
+/// Descriptors the rest of the appliance needs, the API's connections among them.
+const DESCRIPTORS_ELSEWHERE: u64 = 256 + (API_CONNECTIONS_MAX + API_HANDSHAKES_MAX) as u64;
 
 /// Connections made to one's own listener to end its acceptors; a few are enough unless a crowd stands at the door.
 const STOP_KNOCKS_MAX: u32 = 2_000;
@@ -226,7 +229,7 @@ fn permit_descriptors(limits: &ListenerLimits) -> Result<(), ListenError> {
 
 /// Whether a new connection's descriptor shows that nearly all are taken: the system gives the lowest number that is free. The limit is asked
 /// for each time, because an operator may lower it while the server runs.
-fn descriptors_are_short(descriptor: usize) -> bool {
+pub(in crate::serve) fn descriptors_are_short(descriptor: usize) -> bool {
     let permitted = getrlimit(Resource::Nofile).current.and_then(|current| usize::try_from(current).ok());
     permitted.is_some_and(|permitted| descriptor + LISTENER_DESCRIPTORS_LEFT >= permitted)
 }

@@ -42,6 +42,7 @@ pub mod wire;
 
 pub use counters::{Counted, Counters};
 pub use limits::ListenerLimits;
+pub(in crate::serve) use listener::descriptors_are_short;
 pub use listener::{FastListener, ListenError};
 pub use reply::{ContentType, Reply};
 pub use request::{Method, Request};
