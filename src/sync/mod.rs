@@ -9,9 +9,12 @@
 
 pub mod checkpoint;
 mod files;
+pub mod follow;
 pub mod intake;
 pub mod key;
 pub mod manifest;
+pub mod publish;
 pub mod refusal;
-mod remembered;
+pub mod remembered;
 mod spool;
+pub mod station;

@@ -83,6 +83,12 @@ pub enum Refusal {
         /// The place that was to be reached.
         signed: u64,
     },
+    /// A snapshot's file is not what the hub signed.
+    #[error("the snapshot of sequence {sequence} is not the file that the hub signed")]
+    NotTheSignedSnapshot {
+        /// Where it was taken.
+        sequence: u64,
+    },
     /// After the same frames the state is another one.
     #[error("the state at sequence {sequence} is not the one that the hub signed: diverged")]
     Diverged {
@@ -120,6 +126,7 @@ impl Refusal {
             Refusal::NoCheckpoint(_)
             | Refusal::Replayed { .. }
             | Refusal::NotTheSignedChain { .. }
+            | Refusal::NotTheSignedSnapshot { .. }
             | Refusal::Gap { .. }
             | Refusal::NoFrame { .. }
             | Refusal::Truncated { .. } => Trouble::HubRefused,

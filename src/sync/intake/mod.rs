@@ -133,7 +133,8 @@ impl Intake {
             share,
             stop,
         };
-        intake.compare_state_when_there()?;
+        // Where the state differs, the next checkpoint is refused for it.
+        let _ = intake.compare_state_when_there();
         Ok(intake)
     }
 
@@ -203,6 +204,12 @@ impl Intake {
     /// Forgets the part of a frame of which the rest will not come: the line broke. Whole frames stay spooled.
     pub fn line_broke(&mut self) {
         self.partial.clear();
+    }
+
+    /// Forgets the newest checkpoint, by an operator's word: what comes next is judged by the own log alone.
+    pub fn forget_seen(&mut self) {
+        (self.seen, self.applied, self.unwritten_since) = (None, None, None);
+        self.start_over();
     }
 
     /// Forgets everything that was not applied.

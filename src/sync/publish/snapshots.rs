@@ -27,8 +27,8 @@ pub enum Offered {
     Own {
         /// What is signed with.
         signer: HubSigner,
-        /// The newest manifest that was signed.
-        signed: Mutex<Option<Signed>>,
+        /// Those that were signed, the newest last: one that is being fetched is offered for as long as it is kept.
+        signed: Mutex<Vec<Signed>>,
     },
     /// The one that this directory began with, as the hub signed it.
     Kept(KeptSnapshot),
@@ -45,27 +45,30 @@ pub struct Signed {
 impl Offered {
     /// A hub's.
     pub fn own(signer: HubSigner) -> Offered {
-        Offered::Own { signer, signed: Mutex::new(None) }
+        Offered::Own { signer, signed: Mutex::new(Vec::new()) }
     }
 
-    /// The snapshot that is offered now; `None` where there is none from which the log goes on.
-    fn now(&self, registry: &Registry) -> Result<Option<Signed>, RegistryError> {
-        let found = match self {
-            Offered::Own { signer, signed } => newest_signed(registry, signer, signed)?,
+    /// The snapshots that are offered now, the newest last: those from which the log goes on.
+    fn now(&self, registry: &Registry) -> Result<Vec<Signed>, RegistryError> {
+        let mut offered = match self {
+            Offered::Own { signer, signed } => all_signed(registry, signer, signed)?,
             Offered::Kept(kept) => {
-                kept.read().map(|(bytes, manifest, path)| Signed { manifest, bytes: bytes.into(), path })
+                let kept = kept.read().map(|(bytes, manifest, path)| Signed { manifest, bytes: bytes.into(), path });
+                kept.into_iter().collect()
             }
         };
         let oldest_sequence = registry.oldest_sequence()?;
-        Ok(found.filter(|found| oldest_sequence <= found.manifest.sequence + 1))
+        offered.retain(|offered| oldest_sequence <= offered.manifest.sequence + 1);
+        Ok(offered)
     }
 }
 
-/// Signs the newest snapshot, once.
-fn newest_signed(registry: &Registry, signer: &HubSigner, signed: &Mutex<Option<Signed>>) -> Result<Option<Signed>, RegistryError> {
-    let Some((sequence, path, bytes)) = registry.newest_snapshot() else { return Ok(None) };
+/// Signs the newest snapshot, once, and gives all that were signed and are still there.
+fn all_signed(registry: &Registry, signer: &HubSigner, signed: &Mutex<Vec<Signed>>) -> Result<Vec<Signed>, RegistryError> {
     let mut signed = signed.lock().unwrap_or_else(PoisonError::into_inner);
-    if signed.as_ref().is_none_or(|known| known.manifest.sequence != sequence) {
+    if let Some((sequence, path, bytes)) = registry.newest_snapshot()
+        && signed.last().is_none_or(|known| known.manifest.sequence != sequence)
+    {
         let position = SnapshotReader::open(&RealDisk, &path)?.header().position;
         let content = content_hash(&path).map_err(|source| RegistryError::Directory { path: path.clone(), source })?;
         let manifest = SnapshotManifest {
@@ -76,8 +79,9 @@ fn newest_signed(registry: &Registry, signer: &HubSigner, signed: &Mutex<Option<
             bytes,
             content,
         };
-        *signed = Some(Signed { manifest, bytes: manifest.sign(signer).into(), path });
+        signed.push(Signed { manifest, bytes: manifest.sign(signer).into(), path });
     }
+    signed.retain(|signed| signed.path.exists());
     Ok(signed.clone())
 }
 
@@ -92,44 +96,43 @@ fn content_hash(path: &std::path::Path) -> io::Result<blake3::Hash> {
 
 /// What the newest snapshot is, signed.
 pub(super) async fn manifest(State(publisher): State<Arc<Publisher>>) -> Response {
-    match offered(&publisher).await {
-        Ok(found) => {
+    match offered(&publisher).await.map(|mut offered| offered.pop()) {
+        Ok(Some(newest)) => {
             let kind = HeaderValue::from_static("application/octet-stream");
-            let etag = HeaderValue::from_str(&tag(&found.manifest)).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+            let etag = HeaderValue::from_str(&tag(&newest.manifest)).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
             let headers = [(header::CONTENT_TYPE, kind), (header::ETAG, etag)];
-            (headers, found.bytes).into_response()
+            (headers, newest.bytes).into_response()
+        }
+        Ok(None) => {
+            let words = "there is no snapshot here from which the log goes on; a hub takes one by its schedule";
+            answer::not_found("no_snapshot", words)
         }
         Err(refused) => refused,
     }
 }
 
-/// Its file, or a part of it.
+/// The file of one that is offered, or a part of it.
 pub(super) async fn file(State(publisher): State<Arc<Publisher>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     let found = match offered(&publisher).await {
-        Ok(found) => found,
+        Ok(offered) => offered.into_iter().find(|offered| offered.manifest.name() == name),
         Err(refused) => return refused,
     };
-    let not_there = || answer::not_found("no_snapshot", "this snapshot is not, or no longer, offered; ask for the manifest again");
-    if name != found.manifest.name() {
-        return not_there();
-    }
+    let not_there = || answer::not_found("no_snapshot", "this snapshot is not offered, or not any more; ask for the manifest again");
+    let Some(found) = found else { return not_there() };
     let etag = tag(&found.manifest);
     let opened = tokio::task::spawn_blocking(move || RealDisk.open(&found.path, OpenMode::Read)).await;
     let Ok(Ok(file)) = opened else { return not_there() };
     pieces::file(Arc::new(OpenFile(file)), found.manifest.bytes, &etag, "private, immutable, max-age=86400", &headers)
 }
 
-async fn offered(publisher: &Arc<Publisher>) -> Result<Signed, Response> {
+async fn offered(publisher: &Arc<Publisher>) -> Result<Vec<Signed>, Response> {
     if let Some(stopped) = publisher.stopped() {
         return Err(stopped);
     }
     let asked = publisher.clone();
-    let found = tokio::task::spawn_blocking(move || asked.offered.now(&asked.registry)).await;
-    match found {
-        Ok(Ok(Some(found))) => Ok(found),
-        Ok(Ok(None)) => {
-            Err(answer::not_found("no_snapshot", "there is no snapshot here from which the log goes on; a hub takes one by its schedule"))
-        }
+    let offered = tokio::task::spawn_blocking(move || asked.offered.now(&asked.registry)).await;
+    match offered {
+        Ok(Ok(offered)) => Ok(offered),
         Ok(Err(error)) => Err(answer::failed(&error)),
         Err(_) => Err(answer::unavailable("failed", "the operator's log says why")),
     }
