@@ -7,8 +7,6 @@
 
 mod judging;
 mod share;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
 use std::io;
