@@ -304,6 +304,12 @@ impl Segment {
 }
 
 impl SegmentHeader {
+    /// Reads the header of a segment's file.
+    pub fn read(file: &dyn DiskFile, path: &Path) -> Result<SegmentHeader, LogError> {
+        let corrupt = |(offset, what)| LogError::Corrupt { path: path.to_owned(), offset, what };
+        read_header(file, path)?.map_err(corrupt)
+    }
+
     /// The place before its first frame.
     pub fn position(&self) -> Position {
         Position {

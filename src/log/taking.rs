@@ -4,7 +4,7 @@
 //! before the own log is durable through there. A hub that syncs every frame says so in every frame; a long run of its frames is
 //! therefore written as a segment of its own, which gets its name when all of it is durable, and only a short one frame by frame.
 
-use super::frame::{Frame, FrameKind};
+use super::frame::{FRAME_HEAD, Frame, FrameKind, frame_length};
 use super::position::Position;
 use super::segment::SEGMENT_HEAD;
 use super::writer::LogWriter;
@@ -53,7 +53,7 @@ impl<'b> FrameRun<'b> {
             end: self.end.behind(frame),
             time_unix_ms: if self.frames == 0 { frame.time_unix_ms } else { self.time_unix_ms },
             ends_with_a_mark: frame.kind == FrameKind::Mark,
-            is_own_segment: false,
+            ..*self
         }
     }
 }
@@ -62,29 +62,24 @@ impl LogWriter {
     /// The frames of another writer that come next and can be made durable together, from the beginning of `bytes`; or what is wrong with
     /// the first of them. What is wrong with a later one shows when it is the first.
     pub fn next_run<'b>(&self, bytes: &'b [u8]) -> Result<FrameRun<'b>, Fault> {
-        let own_segment = self.segment_bytes_max.saturating_sub(SEGMENT_HEAD as u64);
-        let bytes_max = usize::try_from(own_segment).unwrap_or(usize::MAX).min(FOLLOWED_RUN_BYTES_MAX);
-        let mut all = FrameRun::empty(bytes, self.position());
-        // The beginning of it of which no frame asks for another to be durable.
-        let mut appended = all;
-        while let Some(rest) = bytes.get(all.bytes.len()..).filter(|rest| !rest.is_empty()) {
-            let frame = match self.read_next(rest, &all.end) {
+        let in_a_segment = self.segment_bytes_max.saturating_sub(SEGMENT_HEAD as u64);
+        let bytes_max = usize::try_from(in_a_segment).unwrap_or(usize::MAX).min(FOLLOWED_RUN_BYTES_MAX);
+        let is_long = is_long(bytes, bytes_max);
+        let mut run = FrameRun::empty(bytes, self.position());
+        while let Some(rest) = bytes.get(run.bytes.len()..).filter(|rest| !rest.is_empty()) {
+            let frame = match read_next(rest, &run.end) {
                 Ok(frame) => frame,
-                Err(what) if all.frames == 0 => return Err(what),
+                Err(what) if run.frames == 0 => return Err(what),
                 Err(_) => break,
             };
-            if all.frames > 0 && all.bytes.len() + frame.bytes.len() > bytes_max {
+            let waits = frame.durable_through > self.durable_through();
+            let fits = run.frames == 0 || run.bytes.len() + frame.bytes.len() <= bytes_max;
+            if !fits || waits && !is_long {
                 break;
             }
-            let may_follow = appended.frames == all.frames && frame.durable_through <= self.durable_through();
-            all = all.with(&frame, bytes);
-            if may_follow {
-                appended = all;
-            }
+            run = FrameRun { is_own_segment: run.is_own_segment || waits, ..run.with(&frame, bytes) };
         }
-        let is_long = all.frames >= OWN_SEGMENT_FRAMES_MIN && all.bytes.len() >= OWN_SEGMENT_BYTES_MIN.min(bytes_max / 2);
-        let is_own_segment = is_long && appended.frames < all.frames;
-        Ok(if is_own_segment { FrameRun { is_own_segment, ..all } } else { appended })
+        Ok(run)
     }
 
     /// Appends a run byte for byte and makes it durable; gives the offset at which it begins in its segment.
@@ -109,11 +104,164 @@ impl LogWriter {
     pub fn take_back(&mut self, offset: u64, to: Position) -> Result<(), LogError> {
         self.cut_to(offset, to)
     }
+}
 
-    fn read_next<'b>(&self, bytes: &'b [u8], at: &Position) -> Result<Frame<'b>, Fault> {
-        let frame = Frame::first_of(bytes)?;
-        // A frame can only speak of those before it.
-        let follows = frame.sequence == at.sequence + 1 && frame.durable_through < frame.sequence;
-        if follows { Ok(frame) } else { Err(Fault::Sequence) }
+/// Whether so much comes that it is worth a segment of its own, by what the frames' heads say.
+fn is_long(bytes: &[u8], bytes_max: usize) -> bool {
+    let (mut frames, mut at) = (0, 0);
+    while at < bytes_max
+        && let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk::<FRAME_HEAD>())
+        && let Ok(length) = frame_length(head)
+    {
+        frames += 1;
+        at += length;
+    }
+    frames >= OWN_SEGMENT_FRAMES_MIN && at >= OWN_SEGMENT_BYTES_MIN.min(bytes_max / 2)
+}
+
+/// The frame that bytes begin with, which must be the next behind a place. It can only speak of frames before it.
+fn read_next<'b>(bytes: &'b [u8], at: &Position) -> Result<Frame<'b>, Fault> {
+    let frame = Frame::first_of(bytes)?;
+    let follows = frame.sequence == at.sequence + 1 && frame.durable_through < frame.sequence;
+    if follows { Ok(frame) } else { Err(Fault::Sequence) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::simulated::SimulatedDisk;
+    use crate::log::{LogReader, StreamId};
+
+    const NOW: u64 = 1_795_273_200_000;
+
+    fn directory() -> &'static Path {
+        Path::new("/var/data/log")
+    }
+
+    fn begin(disk: &SimulatedDisk) -> LogWriter {
+        LogWriter::begin(Arc::new(disk.clone()), directory(), Position::beginning(StreamId([7; 16])), NOW).unwrap()
+    }
+
+    /// A hub's frames of so many bytes each, synced in steps, with the places behind them.
+    fn hub(frames: usize, payload_bytes: usize, sync_every: usize) -> (Vec<u8>, Vec<Position>) {
+        let disk = SimulatedDisk::new(1);
+        let mut writer = begin(&disk);
+        let mut places = vec![writer.position()];
+        for n in 1..=frames {
+            writer.append(FrameKind::Feed, &vec![0x20; payload_bytes], n as u128, NOW).unwrap();
+            if n % sync_every == 0 {
+                writer.sync().unwrap();
+            }
+            places.push(writer.position());
+        }
+        let bytes = disk.bytes_of(&LogReader::segment_path(directory(), 1)).unwrap();
+        (bytes[SEGMENT_HEAD..].to_vec(), places)
+    }
+
+    /// Takes everything, and gives how many frames came in each run.
+    fn take_all(writer: &mut LogWriter, bytes: &[u8]) -> Vec<usize> {
+        let (mut rest, mut runs) = (bytes, Vec::new());
+        while !rest.is_empty() {
+            let run = writer.next_run(rest).unwrap();
+            writer.take_run(&run).unwrap();
+            assert_eq!(writer.durable_through(), writer.position().sequence);
+            runs.push(run.frames());
+            rest = &rest[run.bytes().len()..];
+        }
+        runs
+    }
+
+    fn read(disk: &SimulatedDisk) -> (usize, Position) {
+        let log = LogReader::open(Arc::new(disk.clone()), directory()).unwrap().unwrap();
+        let mut frames = 0;
+        let end = log.replay(&log.beginning().unwrap(), 0, |_| {
+            frames += 1;
+            Ok(())
+        });
+        (frames, end.unwrap().position)
+    }
+
+    #[test]
+    fn a_long_run_of_frames_that_each_ask_for_a_sync_is_made_durable_with_few() {
+        let (bytes, places) = hub(2_000, 400, 1);
+        let disk = SimulatedDisk::new(2);
+        let mut writer = begin(&disk);
+        let before = disk.changes();
+        assert_eq!(take_all(&mut writer, &bytes), [2_000]);
+        // The file, header and frames, a sync, the name, and the directory's sync.
+        assert_eq!(disk.changes() - before, 6);
+        assert_eq!(read(&disk), (2_000, places[2_000]));
+    }
+
+    #[test]
+    fn a_short_run_is_taken_frame_by_frame_where_each_asks_for_the_one_before() {
+        let (bytes, places) = hub(20, 400, 1);
+        let disk = SimulatedDisk::new(3);
+        assert_eq!(take_all(&mut begin(&disk), &bytes), [1; 20]);
+        assert_eq!(read(&disk), (20, places[20]));
+    }
+
+    #[test]
+    fn frames_that_ask_for_no_sync_between_them_are_taken_together() {
+        let (bytes, places) = hub(20, 400, 5);
+        let disk = SimulatedDisk::new(4);
+        assert_eq!(take_all(&mut begin(&disk), &bytes), [5; 4]);
+        assert_eq!(read(&disk), (20, places[20]));
+    }
+
+    #[test]
+    fn a_run_is_never_longer_than_a_segment_and_a_frame_never_parted() {
+        let (bytes, places) = hub(600, 2_000, 1);
+        let disk = SimulatedDisk::new(5);
+        let mut writer = begin(&disk).with_segment_bytes_max(1 << 20);
+        let runs = take_all(&mut writer, &bytes);
+        assert!(runs[0] > 400 && runs.iter().sum::<usize>() == 600, "{runs:?}");
+        for path in LogReader::open(Arc::new(disk.clone()), directory()).unwrap().unwrap().segment_paths() {
+            assert!(disk.bytes_of(path).unwrap().len() <= 1 << 20);
+        }
+        assert_eq!(read(&disk), (600, places[600]));
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_the_log_as_it_was_before_it() {
+        for (frames, sync_every) in [(20, 20), (2_000, 1)] {
+            let (bytes, places) = hub(frames, 400, sync_every);
+            let frame_bytes = bytes.len() / frames;
+            for kept in [0, 1, frames - 1] {
+                let disk = SimulatedDisk::new(6);
+                let mut writer = begin(&disk);
+                let run = writer.next_run(&bytes).unwrap();
+                assert_eq!(run.frames(), frames);
+                let offset = writer.take_run(&run).unwrap();
+                writer.take_back(offset + (kept * frame_bytes) as u64, places[kept]).unwrap();
+                assert_eq!((writer.position(), writer.durable_through()), (places[kept], kept as u64));
+                assert_eq!(read(&disk), (kept, places[kept]));
+                take_all(&mut writer, &bytes[kept * frame_bytes..]);
+                assert_eq!(read(&disk), (frames, places[frames]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_frame_that_calls_itself_or_a_later_one_durable_is_none() {
+        let (_, places) = hub(1, 8, 1);
+        let mut bytes = Vec::new();
+        let frame = |durable_through| Frame {
+            kind: FrameKind::Mark,
+            sequence: 1,
+            durable_through,
+            time_unix_ms: NOW,
+            state_checksum: 0,
+            payload: &[],
+            bytes: &[],
+        };
+        frame(1).encode(&mut bytes);
+        assert_eq!(read_next(&bytes, &places[0]).unwrap_err(), Fault::Sequence);
+        bytes.clear();
+        frame(0).encode(&mut bytes);
+        assert!(read_next(&bytes, &places[0]).is_ok());
     }
 }

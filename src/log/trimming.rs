@@ -41,7 +41,7 @@ impl LogReader {
         self.headers().next()?.ok().map(|header| header.created_unix_ms)
     }
 
-    pub(crate) fn headers(&self) -> impl Iterator<Item = Result<&SegmentHeader, LogError>> {
+    fn headers(&self) -> impl Iterator<Item = Result<&SegmentHeader, LogError>> {
         self.segments.iter().map(super::reader::Segment::header)
     }
 }

@@ -31,6 +31,7 @@ pub mod view;
 mod write_behind;
 mod writer;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -227,6 +228,8 @@ pub struct Registry {
     troubles: Arc<Troubles>,
     following: Option<Arc<Following>>,
     acknowledged: Arc<acknowledged::Acknowledged>,
+    /// What is known of sealed segments, which never change.
+    sealed: Mutex<BTreeMap<u64, SegmentEntry>>,
     writer: Mutex<writer::Writer>,
     notes: Vec<String>,
     image: image::Images,

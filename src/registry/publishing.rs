@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -56,6 +57,14 @@ impl SegmentReader {
         }
         Ok(bytes)
     }
+
+    /// What the segment says of itself.
+    fn entry(&self, end: &SegmentEnd) -> Result<SegmentEntry, RegistryError> {
+        let header = SegmentHeader::read(&*self.file, &self.path)?;
+        let (first_sequence, created_unix_ms) = (header.first_sequence, header.created_unix_ms);
+        let sealed = first_sequence < end.first_sequence;
+        Ok(SegmentEntry { first_sequence, before: header.position(), bytes: self.bytes, sealed, created_unix_ms })
+    }
 }
 
 impl Registry {
@@ -66,22 +75,28 @@ impl Registry {
         (standing.position, standing.checksum)
     }
 
-    /// The log's segments, oldest first, as far as they are acknowledged.
+    /// The log's segments, oldest first and without a gap, as far as they are acknowledged. Costs a look at the directory, and one at each
+    /// segment that was sealed since the last time.
     pub fn segments(&self) -> Result<Vec<SegmentEntry>, RegistryError> {
         let end = self.published_end()?;
-        let Some(log) = LogReader::open(self.disk.clone(), &self.log_path())? else { return Ok(Vec::new()) };
-        let mut entries = Vec::new();
-        for header in log.headers() {
-            let header = header?;
-            if header.first_sequence > end.first_sequence {
-                break;
+        let names = self.segment_names()?;
+        let mut sealed = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        sealed.retain(|first_sequence, _| names.contains(first_sequence));
+        let mut entries = Vec::with_capacity(names.len());
+        for first_sequence in names.into_iter().filter(|first_sequence| *first_sequence <= end.first_sequence) {
+            let entry = match sealed.get(&first_sequence) {
+                Some(entry) => *entry,
+                None => match self.segment(first_sequence).and_then(|segment| segment.entry(&end)) {
+                    Ok(entry) => entry,
+                    // It was trimmed away since its name was read.
+                    Err(RegistryError::NoSegment { .. }) => continue,
+                    Err(error) => return Err(error),
+                },
+            };
+            if entry.sealed {
+                sealed.insert(first_sequence, entry);
             }
-            let sealed = header.first_sequence < end.first_sequence;
-            let bytes = if sealed { self.sealed_bytes(header)? } else { Some(end.bytes) };
-            // One that was trimmed away since the names were read is not there.
-            if let Some(bytes) = bytes {
-                entries.push(SegmentEntry::of(header, bytes, sealed));
-            }
+            entries.push(entry);
         }
         Ok(entries)
     }
@@ -112,9 +127,8 @@ impl Registry {
 
     /// The first sequence that the log still holds.
     pub fn oldest_sequence(&self) -> Result<u64, RegistryError> {
-        let names = self.disk.list(&self.log_path()).map_err(RegistryError::directory(&self.log_path()))?;
-        let oldest = names.iter().find_map(|name| LogReader::sequence_of(name));
-        Ok(oldest.unwrap_or_else(|| self.sequence() + 1))
+        let names = self.segment_names()?;
+        Ok(names.first().copied().unwrap_or_else(|| self.sequence() + 1))
     }
 
     /// The newest snapshot that was read back whole: its sequence, its file and its length in bytes.
@@ -151,22 +165,23 @@ impl Registry {
         }
     }
 
-    fn sealed_bytes(&self, header: &SegmentHeader) -> Result<Option<u64>, RegistryError> {
-        match self.segment(header.first_sequence) {
-            Ok(segment) => Ok(Some(segment.bytes())),
-            Err(RegistryError::NoSegment { .. }) => Ok(None),
-            Err(error) => Err(error),
+    /// The first sequences of the segments, without a gap. The oldest go first when the log is trimmed, so that names read while it is are
+    /// whole from the first one on that is still there.
+    fn segment_names(&self) -> Result<Vec<u64>, RegistryError> {
+        let directory = self.log_path();
+        let names = self.disk.list(&directory).map_err(LogError::disk(&directory))?;
+        let mut sequences: Vec<u64> = names.iter().filter_map(|name| LogReader::sequence_of(name)).collect();
+        while let Some(oldest) = sequences.first() {
+            let path = LogReader::segment_path(&directory, *oldest);
+            if self.disk.exists(&path).map_err(LogError::disk(&path))? {
+                break;
+            }
+            sequences.remove(0);
         }
+        Ok(sequences)
     }
 
     fn log_path(&self) -> PathBuf {
         self.directory.join("log")
-    }
-}
-
-impl SegmentEntry {
-    fn of(header: &SegmentHeader, bytes: u64, sealed: bool) -> SegmentEntry {
-        let (first_sequence, created_unix_ms) = (header.first_sequence, header.created_unix_ms);
-        SegmentEntry { first_sequence, before: header.position(), bytes, sealed, created_unix_ms }
     }
 }

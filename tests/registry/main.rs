@@ -15,7 +15,9 @@
 mod failing;
 mod files;
 mod fixture;
+mod following;
 mod imaging;
+mod publishing;
 mod registering;
 mod restarting;
 mod shelving;

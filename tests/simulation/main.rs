@@ -20,6 +20,8 @@ mod batches;
 mod crashing;
 mod deeds;
 mod faults;
+mod following;
+mod hub;
 mod life;
 mod machine;
 mod model;

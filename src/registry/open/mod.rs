@@ -170,6 +170,7 @@ impl Opening<'_> {
             standing: StandingCell::of(standing),
             following: self.following,
             acknowledged: writer.acknowledged.clone(),
+            sealed: Mutex::default(),
             log_files: Mutex::new(()),
             disk: self.disk,
             reader,

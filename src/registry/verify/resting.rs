@@ -8,6 +8,7 @@ use super::{Stopped, VerifyFault, VerifyReport, concluded};
 use crate::disk::{Disk, RealDisk};
 use crate::index::{self, IndexOptions};
 use crate::log::{LogReader, Position};
+use crate::registry::following::Following;
 use crate::registry::ledger::{Ledger, NO_HORIZON};
 use crate::registry::shelf::{self, Shelf};
 use crate::registry::snapshot::SnapshotReader;
@@ -31,6 +32,13 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         return Ok(empty(report));
     }
     let _lock = DirectoryLock::take(&**disk, directory)?;
+    let following = match Following::of_whole(&**disk, directory) {
+        Err(RegistryError::Following(error)) => {
+            report.fault = Some(VerifyFault::at(directory, error.to_string()));
+            return Ok(report);
+        }
+        following => following?,
+    };
     // Before the store: where a later version wrote the log, this one must not touch its store either.
     let log = LogReader::open(disk.clone(), &log_path)?;
     let store = if exists(&store_path)? { Some(engine.open(&store_path)) } else { None };
@@ -51,6 +59,10 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         return Ok(report);
     };
     let all = || -> Result<(), Stopped> {
+        if let (Some(following), Some(stream)) = (&following, log.stream()) {
+            let checked = following.check_stream(directory, stream);
+            checked.map_err(|error| Stopped::Fault(VerifyFault::at(directory, error.to_string())))?;
+        }
         let at_store = read_log(
             &log,
             &Place { disk: &**disk, directory, shelf: &shelf },

@@ -117,6 +117,7 @@ impl Writer {
     fn replayed_empty(&mut self, frame: &Frame<'_>) {
         self.advance(frame);
         self.hand_over_position(frame.time_unix_ms);
+        self.publish_view(false);
     }
 
     fn advance(&mut self, frame: &Frame<'_>) {
