@@ -69,7 +69,8 @@ fn resnapshot(data: &Path) -> Result<Ended, CommandError> {
     RealDisk.create_directory(&aside).map_err(failed)?;
     let names = RealDisk.list(data).map_err(failed)?;
     // What says that the directory follows goes last: until then the same can be done again.
-    let mut held: Vec<&String> = names.iter().filter(|name| HELD.contains(&name.as_str()) || name.starts_with(HELD_PREFIX)).collect();
+    let mut held: Vec<&String> =
+        names.iter().filter(|name| HELD.contains(&name.as_str()) || name.starts_with(HELD_PREFIX)).collect();
     held.sort_by_key(|name| name.as_str() == "follows");
     for name in held {
         RealDisk.rename(&data.join(name), &aside.join(name)).map_err(failed)?;

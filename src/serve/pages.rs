@@ -68,7 +68,17 @@ impl<'r> Moment<'r> {
         troubles.extend(old_data(&view, reader.data_age_max_s(), now_unix_s));
         let counted = counters.map(Counters::read);
         let uptime_s = started.elapsed().as_secs();
-        Moment { registry, view, troubles, counted, audit, following: None, uptime_s, resident_bytes: resident_bytes(), now_unix_s }
+        Moment {
+            registry,
+            view,
+            troubles,
+            counted,
+            audit,
+            following: None,
+            uptime_s,
+            resident_bytes: resident_bytes(),
+            now_unix_s,
+        }
     }
 
     fn health(&self) -> String {

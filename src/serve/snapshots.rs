@@ -30,7 +30,15 @@ impl SnapshotKeeper {
     pub fn new(registry: Arc<Registry>, config: &SnapshotConfig, stop: Arc<AtomicBool>) -> SnapshotKeeper {
         let log_retention_ms = u64::from(config.log_retention_days) * 24 * 3600 * 1000;
         let keeping = Keeping { snapshots: config.keep, log_retention_ms };
-        SnapshotKeeper { registry, schedule: config.schedule(), keeping, stop, last_unix_ms: 0, retry_unix_ms: 0, is_awaited: false }
+        SnapshotKeeper {
+            registry,
+            schedule: config.schedule(),
+            keeping,
+            stop,
+            last_unix_ms: 0,
+            retry_unix_ms: 0,
+            is_awaited: false,
+        }
     }
 
     /// Makes one due at once, whatever the schedule says, where the server takes any.

@@ -22,7 +22,9 @@ pub enum Refusal {
         offered: StreamId,
     },
     /// Signed later than what was seen before, and yet it ends earlier: the hub lost what it had.
-    #[error("the hub signed sequence {offered} after it had signed {seen}: it was rolled back, by an old copy of its directory perhaps")]
+    #[error(
+        "the hub signed sequence {offered} after it had signed {seen}: it was rolled back, by an old copy of its directory perhaps"
+    )]
     RolledBack {
         /// The highest sequence that was seen signed.
         seen: u64,
@@ -30,7 +32,9 @@ pub enum Refusal {
         offered: u64,
     },
     /// An older checkpoint than what was seen: one that is shown again, or by a source that is behind.
-    #[error("a checkpoint of sequence {offered} came that is older than the one of {seen} seen before: shown again, or its source is behind")]
+    #[error(
+        "a checkpoint of sequence {offered} came that is older than the one of {seen} seen before: shown again, or its source is behind"
+    )]
     Replayed {
         /// The highest sequence that was seen signed.
         seen: u64,
@@ -52,7 +56,9 @@ pub enum Refusal {
         sequence: u64,
     },
     /// The frames do not arrive at the chain that was signed.
-    #[error("the frames behind sequence {after} do not lead to the chain that the hub signed for {signed}: a swapped or altered segment, or the logs have parted")]
+    #[error(
+        "the frames behind sequence {after} do not lead to the chain that the hub signed for {signed}: a swapped or altered segment, or the logs have parted"
+    )]
     NotTheSignedChain {
         /// Where the frames began.
         after: u64,

@@ -112,8 +112,7 @@ impl House {
     /// One that has nothing yet.
     pub(crate) fn following(hub: &Hub) -> House {
         let directory = TempDir::new().unwrap();
-        let following =
-            Following { stream: hub.registry.stream(), hub_key: *hub.signer.public().as_bytes(), prefectures: None };
+        let following = Following { stream: hub.registry.stream(), hub_key: *hub.signer.public().as_bytes(), prefectures: None };
         Registry::begin_following(&real_disk(), directory.path(), &following, None, NOW).unwrap();
         House::open(directory)
     }

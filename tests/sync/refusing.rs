@@ -64,14 +64,19 @@ fn a_forged_checkpoint_is_refused_by_its_signature() {
         refused += 1;
     }
     standing.stands(&hub, &[(&forged, "its signature is not by the hub_key")]);
-    proof("a checkpoint that another key signed, or of which a bit was flipped", "a_forged_checkpoint_is_refused_by_its_signature", refused);
+    proof(
+        "a checkpoint that another key signed, or of which a bit was flipped",
+        "a_forged_checkpoint_is_refused_by_its_signature",
+        refused,
+    );
 }
 
 #[test]
 fn bytes_that_are_no_checkpoint_are_refused_and_asked_for_again() {
     let hub = Hub::with(3);
     let mut standing = Standing::of(&hub);
-    let page = standing.house.refuses(b"<html>the proxy's error page, which is long enough to hold what might be a signature</html>");
+    let page =
+        standing.house.refuses(b"<html>the proxy's error page, which is long enough to hold what might be a signature</html>");
     let nothing = standing.house.refuses(b"");
     let mut newer = hub.signed();
     newer[8] = 2;
@@ -111,7 +116,11 @@ fn a_hub_that_was_put_back_to_an_old_copy_is_refused_as_rolled_back() {
     assert!(matches!(ends_early, Refusal::EndsBeforeOurs { .. }) && ends_early.quarantines());
     assert_eq!((rolled_back.trouble(), ends_early.trouble()), (Trouble::HubRolledBack, Trouble::HubRolledBack));
     standing.stands(&hub, &[(&rolled_back, "rolled back, by an old copy"), (&ends_early, "before the own log")]);
-    proof("a hub put back to an old copy of its directory", "a_hub_that_was_put_back_to_an_old_copy_is_refused_as_rolled_back", 2);
+    proof(
+        "a hub put back to an old copy of its directory",
+        "a_hub_that_was_put_back_to_an_old_copy_is_refused_as_rolled_back",
+        2,
+    );
 }
 
 #[test]
@@ -201,9 +210,7 @@ fn truncated_swapped_and_altered_segments_are_refused_and_the_true_ones_taken_th
     for place in (0..true_bytes.len()).step_by(true_bytes.len() / 50) {
         let mut flipped = true_bytes.clone();
         flipped[place] ^= 0x10;
-        refuse(&flipped, &|refusal| {
-            matches!(refusal, Refusal::NoFrame { .. } | Refusal::Truncated { .. } | Refusal::Gap { .. })
-        });
+        refuse(&flipped, &|refusal| matches!(refusal, Refusal::NoFrame { .. } | Refusal::Truncated { .. } | Refusal::Gap { .. }));
     }
     // Another log's frames of the same sequences, whole and with right checksums: all of them, and one of them.
     let other = Hub::with(0);

@@ -77,7 +77,10 @@ fn what_lies_behind_the_signed_place_is_left_and_comes_with_the_next() {
     let taken = house.intake.take(&bytes).unwrap();
     assert_eq!(taken, bytes.len() - hub.frames_behind(through).len());
     assert_eq!(house.sequence(), through);
-    assert_eq!(house.intake.consider(&hub.signed()).unwrap(), Wanted::Frames { after: through, through: hub.registry.sequence() });
+    assert_eq!(
+        house.intake.consider(&hub.signed()).unwrap(),
+        Wanted::Frames { after: through, through: hub.registry.sequence() }
+    );
     house.intake.take(&bytes[taken..]).unwrap();
     assert_eq!(house.registry.position(), hub.registry.position());
 }
@@ -124,7 +127,11 @@ fn a_restart_goes_on_exactly_where_the_own_log_stands() {
         house.intake.remember(std::time::Duration::ZERO).unwrap();
         house = house.restarted();
         assert_eq!(house.sequence(), stood);
-        assert_eq!(house.intake.newest().map(|newest| newest.sequence), Some(hub.registry.sequence()), "what was seen is remembered");
+        assert_eq!(
+            house.intake.newest().map(|newest| newest.sequence),
+            Some(hub.registry.sequence()),
+            "what was seen is remembered"
+        );
     }
     house.catch_up(&hub);
 }

@@ -85,9 +85,8 @@ impl Beginning<'_> {
     async fn begin(&self, line: &mut Line) -> Result<(), FollowError> {
         let checkpoint = self.checkpoint(line).await?;
         let offered = self.manifest(line).await?;
-        let offered = offered.filter(|(manifest, _)| {
-            manifest.stream == checkpoint.stream && manifest.sequence <= checkpoint.sequence
-        });
+        let offered =
+            offered.filter(|(manifest, _)| manifest.stream == checkpoint.stream && manifest.sequence <= checkpoint.sequence);
         let reach = self.reach(line, offered.as_ref().map_or(0, |(manifest, _)| manifest.sequence)).await?;
         let following = Following {
             stream: checkpoint.stream,

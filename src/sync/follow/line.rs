@@ -164,7 +164,10 @@ impl Line {
         while let Some(piece) = self.piece(&mut body).await? {
             if whole.len() + piece.len() > bytes_max {
                 self.hang_up();
-                return Err(LineError::Broken { to: self.hub.to_string(), what: "the answer is longer than it can be".to_owned() });
+                return Err(LineError::Broken {
+                    to: self.hub.to_string(),
+                    what: "the answer is longer than it can be".to_owned(),
+                });
             }
             whole.extend_from_slice(&piece);
         }

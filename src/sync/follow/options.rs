@@ -15,7 +15,9 @@ pub enum FollowOptionsError {
     #[error(transparent)]
     Address(#[from] LineError),
     /// Nothing says whose signature counts.
-    #[error("whoever is followed is known by a key: run `shikaku hub-key` at the hub, and name what it prints as `hub_key` under [follow] in the configuration")]
+    #[error(
+        "whoever is followed is known by a key: run `shikaku hub-key` at the hub, and name what it prints as `hub_key` under [follow] in the configuration"
+    )]
     NoHubKey,
     /// The key is none.
     #[error(transparent)]

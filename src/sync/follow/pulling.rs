@@ -211,7 +211,10 @@ impl Puller {
         let offset = place.get("offset").and_then(serde_json::Value::as_u64).filter(|offset| *offset >= SEGMENT_HEAD as u64);
         match (segment, offset) {
             (Some(segment), Some(offset)) => Ok(Cursor { segment: segment.to_owned(), offset, after, is_fresh: true }),
-            _ => Err(LineError::Broken { to: self.options.hub.to_string(), what: "what it calls a place is none".to_owned() }.into()),
+            _ => {
+                Err(LineError::Broken { to: self.options.hub.to_string(), what: "what it calls a place is none".to_owned() }
+                    .into())
+            }
         }
     }
 

@@ -10,12 +10,7 @@ use crate::sync::refusal::Refusal;
 ///
 /// A checkpoint that ends earlier than one seen before was signed before it, and is shown again; or was signed after it, and then the
 /// hub has lost what it had. Only the hub's own clock tells the two apart.
-pub(super) fn judge(
-    offered: &Checkpoint,
-    stream: StreamId,
-    seen: Option<&Checkpoint>,
-    own: &Position,
-) -> Result<(), Refusal> {
+pub(super) fn judge(offered: &Checkpoint, stream: StreamId, seen: Option<&Checkpoint>, own: &Position) -> Result<(), Refusal> {
     if offered.stream != stream {
         return Err(Refusal::OtherStream { ours: stream, offered: offered.stream });
     }

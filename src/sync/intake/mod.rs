@@ -102,7 +102,12 @@ pub struct Intake {
 impl Intake {
     /// The intake of an open registry that follows, which goes on where the own log stands. What an earlier process had spooled is
     /// forgotten; what it had accepted is not. `stop` ends applying between two runs.
-    pub fn open(registry: Arc<Registry>, disk: Arc<dyn Disk>, share: Share, stop: Arc<AtomicBool>) -> Result<Intake, IntakeError> {
+    pub fn open(
+        registry: Arc<Registry>,
+        disk: Arc<dyn Disk>,
+        share: Share,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Intake, IntakeError> {
         let path = registry.directory().to_owned();
         let following = registry.following().ok_or(IntakeError::Registry(RegistryError::FollowsNothing { path }))?;
         let key = HubKey::from_bytes(&following.hub_key)?;

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Publisher, Published, answer};
+use super::{Published, Publisher, answer};
 use crate::limits::CHECKPOINT_WAIT_S_MAX;
 
 #[derive(Debug, Deserialize)]
@@ -20,7 +20,11 @@ pub(super) struct Waiting {
 }
 
 /// The newest checkpoint; where the one who asks knows it already, the next, as soon as there is one.
-pub(super) async fn newest(State(publisher): State<Arc<Publisher>>, Query(waiting): Query<Waiting>, headers: HeaderMap) -> Response {
+pub(super) async fn newest(
+    State(publisher): State<Arc<Publisher>>,
+    Query(waiting): Query<Waiting>,
+    headers: HeaderMap,
+) -> Response {
     let known = headers.get(header::IF_NONE_MATCH);
     let until = Instant::now() + Duration::from_secs(waiting.wait.min(CHECKPOINT_WAIT_S_MAX));
     let mut newest = publisher.newest.clone();

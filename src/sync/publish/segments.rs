@@ -153,7 +153,8 @@ fn name(first_sequence: u64) -> String {
 }
 
 fn sequence_of(name: &str) -> Option<u64> {
-    let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let digits =
+        name.strip_suffix(".seg").filter(|digits| digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
 }
 

@@ -117,7 +117,8 @@ pub(super) async fn file(State(publisher): State<Arc<Publisher>>, Path(name): Pa
         Ok(offered) => offered.into_iter().find(|offered| offered.manifest.name() == name),
         Err(refused) => return refused,
     };
-    let not_there = || answer::not_found("no_snapshot", "this snapshot is not offered, or not any more; ask for the manifest again");
+    let not_there =
+        || answer::not_found("no_snapshot", "this snapshot is not offered, or not any more; ask for the manifest again");
     let Some(found) = found else { return not_there() };
     let etag = tag(&found.manifest);
     let opened = tokio::task::spawn_blocking(move || RealDisk.open(&found.path, OpenMode::Read)).await;
