@@ -38,7 +38,6 @@ impl Spool {
         Spool { disk, path: path.to_owned(), bytes_max: SPOOL_BYTES_MAX, memory, file: None, runs, spilled_bytes: 0 }
     }
 
-    #[cfg(test)]
     pub(super) fn with_bytes_max(mut self, bytes_max: u64) -> Spool {
         self.bytes_max = bytes_max;
         self

@@ -263,12 +263,18 @@ fn a_state_that_is_not_the_signed_one_is_refused_as_diverged() {
 
 #[test]
 fn frames_without_a_signed_place_in_reach_ask_for_a_snapshot() {
-    // A relay that holds more than its hub's checkpoint tells of.
     let hub = Hub::with(60);
+    // A relay that holds more than its hub's checkpoint tells of: nothing is signed before the end.
+    let bare = hub.sign(&Checkpoint { segments: Vec::new(), ..hub.checkpoint() });
+    let bytes = hub.frames_behind(0);
     let mut house = House::following(&hub);
-    let bare = Checkpoint { segments: Vec::new(), ..hub.checkpoint() };
-    house.intake.consider(&hub.sign(&bare)).unwrap();
-    house.intake.take(&hub.frames_behind(0)).unwrap();
+    house.intake = house.intake.with_spool_bytes_max(bytes.len() as u64 - 1);
+    house.intake.consider(&bare).unwrap();
+    let refused = refusal(house.intake.take(&bytes));
+    assert!(matches!(refused, Refusal::NoPlaceInReach { after: 0, .. }));
+    assert_eq!((refused.trouble(), refused.quarantines(), house.sequence()), (Trouble::HubTooFar, true, 0));
+    house.intake = house.intake.with_spool_bytes_max(bytes.len() as u64);
+    house.intake.take(&bytes).unwrap();
     assert_eq!(house.registry.position(), hub.registry.position(), "within reach the checkpoint's own place is enough");
 }
 

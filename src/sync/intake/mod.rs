@@ -141,6 +141,13 @@ impl Intake {
         Ok(intake)
     }
 
+    /// The same with a smaller spool than [`SPOOL_BYTES_MAX`](crate::limits::SPOOL_BYTES_MAX).
+    #[must_use]
+    pub fn with_spool_bytes_max(mut self, bytes: u64) -> Intake {
+        self.spool = self.spool.with_bytes_max(bytes);
+        self
+    }
+
     /// Judges a signed checkpoint. One that is accepted says which frames are to come.
     pub fn consider(&mut self, signed: &[u8]) -> Result<Wanted, IntakeError> {
         let checkpoint = Checkpoint::verify(signed, &self.key).map_err(Refusal::from)?;
