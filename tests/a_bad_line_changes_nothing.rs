@@ -27,6 +27,8 @@ struct Pair {
     house: House,
     line: Proxy,
     registered: u64,
+    /// They are read again for every connection.
+    _certificates: Certificates,
 }
 
 impl Pair {
@@ -37,9 +39,7 @@ impl Pair {
         let line = Proxy::to(hub.api());
         let house = House::started(Place::new(), certificates.follow("ward", line.address, &hub.hub_key()));
         settle(&hub, &[&house]);
-        // The certificates were read; both sides read them again when they connect.
-        std::mem::forget(certificates);
-        Pair { hub, house, line, registered: PEOPLE }
+        Pair { hub, house, line, registered: PEOPLE, _certificates: certificates }
     }
 
     /// Registers some more; gives who is new.

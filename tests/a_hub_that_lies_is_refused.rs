@@ -23,6 +23,8 @@ struct Scene {
     hub: House,
     liar: Liar,
     house: House,
+    /// They are read again for every connection.
+    _certificates: Certificates,
 }
 
 impl Scene {
@@ -33,8 +35,7 @@ impl Scene {
         let liar = Liar::before(hub.api(), &certificates);
         let house = House::started(Place::new(), certificates.follow("ward", liar.address, &hub.hub_key()));
         settle(&hub, &[&house]);
-        std::mem::forget(certificates);
-        Scene { hub, liar, house }
+        Scene { hub, liar, house, _certificates: certificates }
     }
 
     /// The house is in quarantine for this, with these words; it answers from what it had, even after a restart.

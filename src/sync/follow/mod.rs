@@ -130,7 +130,8 @@ impl Follower {
         if following.hub_key != *options.hub_key.as_bytes() {
             return differs("the hub of another key");
         }
-        if following.prefectures != options.prefectures {
+        // What nobody says anything of stays as it was settled.
+        if options.prefectures.is_some() && following.prefectures != options.prefectures {
             return differs("other prefectures");
         }
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
