@@ -212,6 +212,7 @@ impl<'r> Moment<'r> {
         if let Some(standing) = &self.following {
             let now_unix_ms = self.now_unix_s * 1000;
             let silent_s = now_unix_ms.saturating_sub(standing.last_contact_unix_ms) / 1000;
+            let silent_s = silent_s.min(self.uptime_s);
             gauge("follow_hub_sequence", "The highest sequence that the hub signed.", standing.hub_sequence);
             gauge("follow_lag_sequences", "Sequences that are not applied yet.", standing.lag_sequences(view.sequence));
             gauge("follow_lag_seconds", "For how long some have been missing.", standing.lag_s(now_unix_ms));

@@ -33,7 +33,10 @@ pub(super) enum SpoolError {
 }
 
 impl Spool {
+    /// An empty one. What an earlier process left is removed.
     pub(super) fn new(disk: Arc<dyn Disk>, path: &Path) -> Spool {
+        // Mostly there is nothing.
+        let _ = disk.remove(path);
         let (memory, runs) = (Vec::new(), Vec::new());
         Spool { disk, path: path.to_owned(), bytes_max: SPOOL_BYTES_MAX, memory, file: None, runs, spilled_bytes: 0 }
     }

@@ -119,17 +119,31 @@ impl Line {
         self.sender = None;
     }
 
-    /// Asks, and waits for the head of the answer: so long, and beyond that as long as any answer may take.
+    /// Asks, and waits for the head of the answer: so long, and beyond that as long as any answer may take. A connection on which nothing
+    /// was asked for a while may have been closed at the other end: then it is asked again on a new one.
     pub(super) async fn get(
         &mut self,
         target: &str,
         headers: &[(header::HeaderName, String)],
         wait: Duration,
     ) -> Result<Response<Incoming>, LineError> {
-        let mut sender = match self.sender.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
-            None => self.connect().await?,
-        };
+        if let Some(sender) = self.sender.take().filter(|sender| !sender.is_closed()) {
+            match self.ask(sender, target, headers, wait).await {
+                Err(LineError::Broken { .. }) => {}
+                asked => return asked,
+            }
+        }
+        let sender = self.connect().await?;
+        self.ask(sender, target, headers, wait).await
+    }
+
+    async fn ask(
+        &mut self,
+        mut sender: SendRequest<Empty<Bytes>>,
+        target: &str,
+        headers: &[(header::HeaderName, String)],
+        wait: Duration,
+    ) -> Result<Response<Incoming>, LineError> {
         let mut request = Request::get(target).header(header::HOST, self.hub.authority());
         for (name, value) in headers {
             request = request.header(name, value);

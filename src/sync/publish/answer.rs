@@ -1,7 +1,7 @@
 //! Answers that are no files.
 
 use axum::Json;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
@@ -33,6 +33,12 @@ pub(super) fn gone(oldest_sequence: u64) -> Response {
     (StatusCode::GONE, Json(body)).into_response()
 }
 
+/// Whether whoever asks knows what has this tag (RFC 9110, section 13.1.2).
+pub(super) fn is_known(asked: &HeaderMap, etag: &str) -> bool {
+    let tags = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    tags.flat_map(|tags| tags.split(',')).map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+}
+
 /// `404`.
 pub(super) fn not_found(code: &str, message: &str) -> Response {
     refused(StatusCode::NOT_FOUND, code, message)
@@ -50,4 +56,19 @@ pub(super) fn failed(error: &RegistryError) -> Response {
     }
     tracing::error!(%error, "the log could not be handed on");
     unavailable("unreadable", "the log could not be read; the operator's log says why")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_known_alone_among_others_and_by_a_star() {
+        let known = |value: &'static str| {
+            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, header::HeaderValue::from_static(value))]);
+            is_known(&headers, "\"tag\"")
+        };
+        assert!(known("\"tag\"") && known("\"one\", \"tag\"") && known("W/\"tag\"") && known("*"));
+        assert!(!known("\"one\"") && !known("tag") && !is_known(&HeaderMap::new(), "\"tag\""));
+    }
 }

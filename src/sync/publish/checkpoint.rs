@@ -25,7 +25,6 @@ pub(super) async fn newest(
     Query(waiting): Query<Waiting>,
     headers: HeaderMap,
 ) -> Response {
-    let known = headers.get(header::IF_NONE_MATCH);
     let until = Instant::now() + Duration::from_secs(waiting.wait.min(CHECKPOINT_WAIT_S_MAX));
     let mut newest = publisher.newest.clone();
     loop {
@@ -34,7 +33,7 @@ pub(super) async fn newest(
         }
         let current = newest.borrow_and_update().clone();
         if let Some(published) = &current
-            && known != Some(&published.etag)
+            && !published.etag.to_str().is_ok_and(|etag| answer::is_known(&headers, etag))
         {
             return whole(published);
         }

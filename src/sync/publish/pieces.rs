@@ -26,7 +26,7 @@ pub(super) trait Readable: Send + Sync + 'static {
 /// Answers with a file, or with the part of it that is asked for.
 pub(super) fn file(readable: Arc<dyn Readable>, bytes: u64, etag: &str, cache: &'static str, asked: &HeaderMap) -> Response {
     let text = |name: header::HeaderName| asked.get(name).and_then(|value| value.to_str().ok());
-    if text(header::IF_NONE_MATCH) == Some(etag) {
+    if answer::is_known(asked, etag) {
         return (StatusCode::NOT_MODIFIED, [(header::ETAG, etag.to_owned())]).into_response();
     }
     let (status, range) = match Asked::of(text(header::RANGE), text(header::IF_RANGE), etag, bytes) {
