@@ -157,7 +157,10 @@ fn truncated_and_altered_segments_are_refused_and_the_true_ones_taken_then() {
         });
         scene.hub.register(next..next + 10);
         await_trouble(&scene.house, "hub_refused");
-        eventually(words, || scene.house.following()["failure"].as_str().is_some_and(|failure| failure.contains(words)));
+        eventually(words, || {
+            let following = scene.house.following();
+            following["failure"].as_str().is_some_and(|failure| failure.contains(words))
+        });
         assert!(scene.house.answers_for(next - 1) && !scene.house.answers_for(next));
         scene.liar.tell_the_truth();
         await_end_of(&scene.house, "hub_refused");

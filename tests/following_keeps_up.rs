@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use common::houses::{Certificates, House, settle};
+use common::houses::{Certificates, House, registration, settle};
 use common::{Http, Place, Row, member_json};
 use shikaku::domain::registration::Operation;
 use shikaku::ingest::register::Register;
@@ -204,28 +204,4 @@ fn look_ups_are_answered_as_quickly_while_a_house_catches_up() {
         busy.len(),
         calm.len()
     );
-}
-
-/// A person of the stream.
-fn registration(number: u64) -> shikaku::domain::registration::Registration {
-    use shikaku::domain::day::{BirthDate, Day};
-    use shikaku::domain::identifier::{AuthorityCode, BranchNumber, InsurerNumber, PayerNumber, Sex};
-    shikaku::domain::registration::Registration {
-        authority: AuthorityCode::parse(common::HACHIOJI.as_bytes()).unwrap(),
-        certificate_type: "A1".to_owned(),
-        certificate_name: "乳幼児医療証".to_owned(),
-        insurer: InsurerNumber::parse_padded(b"06132013").unwrap(),
-        symbol: "1234".to_owned(),
-        number: number.to_string(),
-        branch: BranchNumber::parse(b"00").ok(),
-        birth_date: BirthDate::parse(b"2019-05-04").unwrap(),
-        sex: Sex::parse(b"1").ok(),
-        payer: PayerNumber::parse(common::INFANTS.as_bytes()).ok(),
-        recipient_number: format!("R{number}"),
-        history_key: "1".to_owned(),
-        valid_from: Day::parse(common::day(-365).as_bytes()).unwrap(),
-        valid_to: Day::parse(common::day(365).as_bytes()).unwrap(),
-        card_link: format!("card-{number}"),
-        ..shikaku::ingest::blank_registration()
-    }
 }

@@ -6,12 +6,11 @@ mod common;
 
 use std::sync::Arc;
 
-use common::houses::{Certificates, House, frames_in, settle};
+use common::houses::{Certificates, House, frames_in, settle, trimmed};
 use common::proof::proof;
 use common::{Place, eventually};
 use shikaku::disk::{Disk, RealDisk};
 use shikaku::registry::snapshot;
-use shikaku::registry::{Keeping, OpenOptions, Registry};
 
 const TEST: &str = "houses_follow_a_hub_over_https";
 
@@ -119,28 +118,11 @@ fn a_relay_of_a_relay_passes_on_what_the_hub_signed() {
     proof("followers of followers verify the hub itself", "a relay of a relay", TEST, 3);
 }
 
-/// A register whose log was trimmed behind two snapshots, in small segments.
-fn trimmed(place: &Place) -> u64 {
-    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
-    let options = OpenOptions { segment_bytes_max: 16 << 10, ..OpenOptions::at(now) };
-    let rows: Vec<common::Row> = (0..200).map(common::Row::of).collect();
-    for (turn, rows) in rows.chunks(20).enumerate() {
-        place.import(&format!("{turn}.csv"), rows, &[]).ends(0);
-        let registry = Registry::open(&place.data(), &options).unwrap();
-        registry.keep_snapshots(&Keeping { snapshots: 2, log_retention_ms: 0 }, now + (1 << 40)).unwrap();
-        registry.close(now).unwrap();
-    }
-    let registry = Registry::open(&place.data(), &options).unwrap();
-    registry.oldest_sequence().unwrap()
-}
-
 #[test]
 fn one_that_comes_when_the_log_is_trimmed_begins_with_the_snapshot() {
     let certificates = Certificates::new();
     let place = Place::new();
-    // A segment is sealed when the next frame would not fit, and trimmed when two snapshots cover it.
-    let oldest = trimmed(&place);
-    assert!(oldest > 1, "the log goes back to {oldest}");
+    trimmed(&place, 200);
     let hub = House::started(place, certificates.api("hub"));
     let key = hub.hub_key();
     let relay_config = |of: &House| {
@@ -187,7 +169,8 @@ fn a_follower_whose_data_are_old_says_so_as_the_hub_would() {
     // No source is allowed any age, so the next second makes every "no" an "I do not know".
     let stranger = common::ask_member(&common::Row::of(77)) + "\n";
     eventually("the answer is stale", || house.server().batch("consent=true", &stranger)[0].starts_with('S'));
-    assert!(house.answers_for(4) && house.has_trouble("old_data"));
+    assert!(house.answers_for(4));
+    common::houses::await_trouble(&house, "old_data");
 }
 
 #[test]

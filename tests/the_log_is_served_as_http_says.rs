@@ -7,11 +7,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use common::Place;
 use common::houses::{Certificates, House};
 use common::liar::{Passing, ask, client};
-use common::{Place, Row};
 use rustls::ClientConfig;
-use shikaku::registry::{Keeping, OpenOptions, Registry};
 use shikaku::sync::checkpoint::Checkpoint;
 
 struct Asking {
@@ -117,15 +116,7 @@ fn a_segment_is_served_whole_and_in_parts() {
 #[test]
 fn what_was_trimmed_is_gone_and_the_snapshot_is_named() {
     let place = Place::new();
-    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
-    let options = OpenOptions { segment_bytes_max: 16 << 10, ..OpenOptions::at(now) };
-    for turn in 0..6 {
-        let rows: Vec<Row> = (turn * 20..turn * 20 + 20).map(Row::of).collect();
-        place.import(&format!("{turn}.csv"), &rows, &[]).ends(0);
-        let registry = Registry::open(&place.data(), &options).unwrap();
-        registry.keep_snapshots(&Keeping { snapshots: 2, log_retention_ms: 0 }, now + (1 << 40)).unwrap();
-        registry.close(now).unwrap();
-    }
+    common::houses::trimmed(&place, 200);
     let asking = Asking::of(place);
     let first = "/v1/log/segments/00000000000000000001.seg";
     for target in [first, "/v1/log/place?after=0"] {
@@ -149,9 +140,7 @@ fn what_was_trimmed_is_gone_and_the_snapshot_is_named() {
 #[test]
 fn a_damaged_log_is_handed_on_to_nobody() {
     let place = Place::new();
-    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
-    let options = OpenOptions { segment_bytes_max: 16 << 10, ..OpenOptions::at(now) };
-    Registry::open(&place.data(), &options).unwrap().close(now).unwrap();
+    common::houses::trimmed(&place, 200);
     let certificates = Certificates::new();
     let house = House::started(place, format!("scrub_pause_s = 1\n{}", certificates.api("hub")));
     let client = client(&certificates, "ward");

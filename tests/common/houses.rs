@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use shikaku::domain::registration::Operation;
+use shikaku::record::payload::Changes;
+use shikaku::record::row::Row as ArchivableRow;
+use shikaku::registry::{Keeping, OpenOptions, Registry};
 use tempfile::TempDir;
 
 use super::{Place, Row, Running, Server, eventually, run};
@@ -132,6 +136,12 @@ impl House {
         (status["sequence"].as_u64().unwrap(), status["state_checksum"].as_str().unwrap().to_owned())
     }
 
+    /// The sequence that its answers are as of.
+    pub fn newest_sequence(&self) -> u64 {
+        let answer = self.server().question(&super::member_json(&Row::of(0), &super::day(0))).succeeds();
+        answer.json()["as_of"]["sequence"].as_u64().unwrap()
+    }
+
     /// The words of its troubles.
     pub fn troubles(&self) -> Vec<String> {
         let health = self.server().get("/v1/health").json();
@@ -173,11 +183,13 @@ pub fn frames_in(data: &Path) -> Vec<u8> {
 /// Waits until everybody stands where the hub does, at its sequence and its state.
 #[track_caller]
 pub fn settle(hub: &House, houses: &[&House]) -> (u64, String) {
+    // Pages are written now and then; answers are of the moment.
+    let newest = hub.newest_sequence();
     let until = Instant::now() + 2 * super::PATIENCE;
     loop {
         let at = hub.position();
         let others: Vec<_> = houses.iter().map(|house| house.position()).collect();
-        if others.iter().all(|other| *other == at) {
+        if at.0 >= newest && others.iter().all(|other| *other == at) {
             return at;
         }
         let standing = || houses.iter().map(|house| house.status()).collect::<Vec<_>>();
@@ -203,4 +215,51 @@ pub fn said(line: &str, message: &str, field: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = &line["fields"];
     (fields["message"] == message).then(|| fields[field].as_str().unwrap_or_default().to_owned())
+}
+
+/// The person of a row made by [`Row::of`], for those who register without a file.
+pub fn registration(number: u64) -> shikaku::domain::registration::Registration {
+    use shikaku::domain::day::{BirthDate, Day};
+    use shikaku::domain::identifier::{AuthorityCode, BranchNumber, InsurerNumber, PayerNumber, Sex};
+    shikaku::domain::registration::Registration {
+        authority: AuthorityCode::parse(super::HACHIOJI.as_bytes()).unwrap(),
+        certificate_type: "A1".to_owned(),
+        certificate_name: "乳幼児医療証".to_owned(),
+        insurer: InsurerNumber::parse_padded(b"06132013").unwrap(),
+        symbol: "1234".to_owned(),
+        number: number.to_string(),
+        branch: BranchNumber::parse(b"00").ok(),
+        birth_date: BirthDate::parse(b"1980-01-01").unwrap(),
+        sex: Sex::parse(b"1").ok(),
+        payer: PayerNumber::parse(super::INFANTS.as_bytes()).ok(),
+        recipient_number: format!("R{number}"),
+        history_key: "1".to_owned(),
+        valid_from: Day::parse(super::day(-365).as_bytes()).unwrap(),
+        valid_to: Day::parse(super::day(365).as_bytes()).unwrap(),
+        card_link: format!("card-{number}"),
+        ..shikaku::ingest::blank_registration()
+    }
+}
+
+/// Registers people, a frame for every twenty, in small segments, and lets the log go as far as two snapshots cover it; gives the oldest
+/// sequence that is left.
+pub fn trimmed(place: &Place, people: u64) -> u64 {
+    let now = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+    let options = OpenOptions { segment_bytes_max: 16 << 10, ..OpenOptions::at(now) };
+    let registry = Registry::open(&place.data(), &options).unwrap();
+    for turn in 0..people / 20 {
+        let mut changes = Changes::new();
+        for person in turn * 20..turn * 20 + 20 {
+            changes.push(Operation::Upsert, &ArchivableRow::of(&registration(person))).unwrap();
+        }
+        registry.apply(&changes, now).unwrap();
+        // Of the last ones some segments are left.
+        if turn + 4 < people / 20 {
+            registry.keep_snapshots(&Keeping { snapshots: 2, log_retention_ms: 0 }, now + (1 << 40)).unwrap();
+        }
+    }
+    let oldest = registry.oldest_sequence().unwrap();
+    registry.close(now).unwrap();
+    assert!(oldest > 1, "the log goes back to {oldest}");
+    oldest
 }

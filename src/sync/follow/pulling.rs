@@ -156,7 +156,11 @@ impl Puller {
     async fn pull(&mut self, line: &mut Line, after: u64) -> Result<(), FollowError> {
         let mut cursor = match self.cursor.take().filter(|cursor| cursor.after == after) {
             Some(cursor) => cursor,
-            None => self.ask_for_place(line, after).await?,
+            None => {
+                // A place is where a frame begins: of one that was cut nothing is of use.
+                self.intake.line_broke();
+                self.ask_for_place(line, after).await?
+            }
         };
         let target = format!("/v1/log/segments/{}", cursor.segment);
         let range = [(header::RANGE, format!("bytes={}-", cursor.offset))];
