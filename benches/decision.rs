@@ -47,8 +47,13 @@ fn deciding(criterion: &mut Criterion) {
     let questions = register.questions(QUESTIONS);
     let reader = register.registry.reader();
     let view = reader.view();
-    let knowledge =
-        Knowledge { masters: &view.masters, sources: &view.sources, now_unix_s: NOW_UNIX_MS / 1000, data_age_max_s: None };
+    let knowledge = Knowledge {
+        masters: &view.masters,
+        sources: &view.sources,
+        now_unix_s: NOW_UNIX_MS / 1000,
+        data_age_max_s: None,
+        held: None,
+    };
     let guard = crossbeam_epoch::pin();
     let case = |asking| case(asking, reader.index(), &guard);
     let cases: Vec<Case<'_>> = questions.iter().map(case).collect();

@@ -30,6 +30,10 @@ BelieveTheSnapshot|registry|snapshots
 NameAnUnsyncedSnapshot|simulation|snapshots::a_snapshot_may_be_cut_off
 SkipReadingTheCopy|simulation|restoring::a_restore_that_reads_wrongly
 TrimTooFar|simulation|trimming::a_trimmed_log
+AppendAheadOfTheSync|simulation|following::following_frame_by_frame
+LeaveWhatDiverged|simulation|following::a_frame_that_diverges
+HandOnWhatIsNotAcknowledged|registry|publishing::bytes_behind
+FollowBeforeTheLog|simulation|following::following_frame_by_frame
 SkipTheAuditsSync|lib|audit::tests::crashing
 SkipTheAuditsChain|lib|audit::tests::tampering
 '

@@ -50,6 +50,14 @@ pub(crate) enum Sabotage {
     SkipReadingTheCopy,
     /// Segments are trimmed that no snapshot covers.
     TrimTooFar,
+    /// Followed frames come into the log before what they call durable is.
+    AppendAheadOfTheSync,
+    /// A followed frame that diverges stays in the log.
+    LeaveWhatDiverged,
+    /// The log is handed on as far as it is written.
+    HandOnWhatIsNotAcknowledged,
+    /// A directory that is to follow gets its name before its log is begun.
+    FollowBeforeTheLog,
     /// A look-up counts as kept in the audit without a sync.
     SkipTheAuditsSync,
     /// Blocks of the audit need not continue the chain.

@@ -167,11 +167,11 @@ fn a_newer_snapshot_is_refused_and_nothing_is_begun() {
     let snapshot = place.path("a.snap");
     place.run("snapshot create", &["--out", snapshot.to_str().unwrap()]).ends(0);
     let mut bytes = fs::read(&snapshot).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(&snapshot, bytes).unwrap();
     let target = Place::new();
     let said = target.run("snapshot restore", &[snapshot.to_str().unwrap()]).ends(1);
-    assert!(said.err.contains("snapshot format 2; this program knows up to 1"), "{said:?}");
+    assert!(said.err.contains("snapshot format 3; this program knows up to 2"), "{said:?}");
     assert!(!target.data().join("log").exists() && !target.data().join("snapshots").exists());
     proof("refused in words, nothing begun", "a snapshot of a newer format", TEST, 1);
 }

@@ -6,6 +6,7 @@ pub mod digits;
 pub mod fold;
 pub mod identifier;
 pub mod masters;
+pub mod prefectures;
 pub mod registration;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::segment::SEGMENT_HEAD;
 use super::writer::LogWriter;
 use super::{Fault, LogError};
 use crate::limits::FOLLOWED_RUN_BYTES_MAX;
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// A run becomes a segment of its own from this many frames on; fewer are synced as quickly one by one.
 const OWN_SEGMENT_FRAMES_MIN: usize = 8;
@@ -72,7 +73,7 @@ impl LogWriter {
                 Err(what) if run.frames == 0 => return Err(what),
                 Err(_) => break,
             };
-            let waits = frame.durable_through > self.durable_through();
+            let waits = frame.durable_through > self.durable_through() && !sabotaged(Sabotage::AppendAheadOfTheSync);
             let fits = run.frames == 0 || run.bytes.len() + frame.bytes.len() <= bytes_max;
             if !fits || waits && !is_long {
                 break;

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::prefectures::Prefectures;
 use super::snapshot::SnapshotReader;
-use super::{DirectoryLock, RegistryError, base, shelf};
+use super::{DirectoryLock, RegistryError, base, part, shelf};
 use crate::disk::{Disk, OpenMode};
+use crate::domain::prefectures::Prefectures;
 use crate::log::{LogWriter, Position, StreamId};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The file of a directory that follows.
 const NAME: &str = "follows";
@@ -211,15 +212,26 @@ pub(super) fn begin(
         Some(snapshot) => {
             let position = SnapshotReader::open(&**disk, snapshot)?.header().position;
             let copy = shelf::path(directory).join(shelf::file_name(position.sequence));
-            base::copy_in(&**disk, snapshot, directory, &copy)?.position
+            bring_in(disk, snapshot, directory, &copy, following)?;
+            position
         }
         None => Position::beginning(following.stream),
     };
+    if sabotaged(Sabotage::FollowBeforeTheLog) {
+        name(&**disk, directory)?;
+    }
     drop(LogWriter::begin(disk.clone(), &directory.join("log"), position, now_unix_ms)?);
-    let path = directory.join(NAME);
-    let named = disk.rename(&begun, &path).and_then(|()| disk.sync_directory(directory));
-    named.map_err(RegistryError::directory(&path))?;
+    if !sabotaged(Sabotage::FollowBeforeTheLog) {
+        name(&**disk, directory)?;
+    }
     Ok(position)
+}
+
+/// Makes what was begun a directory that follows.
+fn name(disk: &dyn Disk, directory: &Path) -> Result<(), RegistryError> {
+    let path = directory.join(NAME);
+    let named = disk.rename(&directory.join(BEGUN), &path).and_then(|()| disk.sync_directory(directory));
+    named.map_err(RegistryError::directory(&path))
 }
 
 /// Refuses a directory in which anything was registered, or that follows already; what was begun before and came to nothing may lie there.
@@ -238,8 +250,28 @@ fn judge(following: &Following, reader: SnapshotReader, path: &Path) -> Result<(
     if found != following.stream {
         return Err(FollowingError::OtherStream { path: path.to_owned(), found, followed: following.stream }.into());
     }
+    if let Some(held) = reader.held()
+        && !following.prefectures.is_some_and(|wanted| wanted.are_among(held))
+    {
+        return Err(FollowingError::HoldsTooLittle { path: path.to_owned(), held }.into());
+    }
     reader.check()?;
     Ok(())
+}
+
+/// Copies the snapshot in, or as much of it as is to be held.
+fn bring_in(
+    disk: &Arc<dyn Disk>,
+    snapshot: &Path,
+    directory: &Path,
+    copy: &Path,
+    following: &Following,
+) -> Result<(), RegistryError> {
+    match following.prefectures {
+        Some(held) => part::copy_part(disk, snapshot, directory, copy, held),
+        None => base::copy_in(&**disk, snapshot, directory, copy),
+    }
+    .map(drop)
 }
 
 /// Removes the log and the snapshot of a beginning that came to nothing.

@@ -129,8 +129,13 @@ impl Reader {
             Who::Card => self.index.find_at(guard, hash, place, &mut found, |dossier| dossier.has_card_link(key)),
         }
         let question = Question { subject: inquiry.subject(), service_date: inquiry.service_date, institution };
-        let knowledge =
-            Knowledge { masters: &view.masters, sources: &view.sources, now_unix_s, data_age_max_s: self.data_age_max_s };
+        let knowledge = Knowledge {
+            masters: &view.masters,
+            sources: &view.sources,
+            now_unix_s,
+            data_age_max_s: self.data_age_max_s,
+            held: view.held,
+        };
         decision::decide(&found.dossiers, found.complete, &question, &knowledge)
     }
 }

@@ -18,8 +18,8 @@ mod load;
 mod lock;
 pub mod lookup;
 mod open;
+mod part;
 mod plan;
-mod prefectures;
 mod publishing;
 pub mod recovery;
 mod shelf;
@@ -47,6 +47,7 @@ use crate::log::{Fault, LogError, Position, StreamId};
 use crate::record::payload::{Changes, FeedRecord};
 use crate::store::StoreError;
 
+pub use crate::domain::prefectures::{NotPrefectures, Prefectures};
 pub use counts::{Applied, Counts};
 pub use files::{FileHistory, Files, KnownFile};
 pub use following::{Following, FollowingError};
@@ -54,7 +55,6 @@ pub use image::{ImageOptions, Pace};
 pub use lock::DirectoryLock;
 pub use open::OpenOptions;
 pub use plan::Outcome;
-pub use prefectures::{NotPrefectures, Prefectures};
 pub use publishing::{SegmentEntry, SegmentReader};
 pub use shelf::{Keeping, NewestSnapshot, Round, ShelfStanding};
 pub use tally::{Fill, fill_key};
@@ -410,6 +410,11 @@ impl Registry {
     /// The last durable sequence.
     pub fn sequence(&self) -> u64 {
         self.figures.sequence.load(Ordering::Relaxed)
+    }
+
+    /// The prefectures whose rows are held, besides the national issuers'; `None` where all are.
+    pub fn held(&self) -> Option<Prefectures> {
+        self.following.as_ref().and_then(|following| following.prefectures)
     }
 
     fn check_registers_here(&self) -> Result<(), RegistryError> {

@@ -17,6 +17,7 @@ use crate::disk::{DiskFile, OpenMode};
 use crate::limits::SEGMENT_READ_BYTES_MAX;
 use crate::log::{LogError, LogReader, Position, SegmentEnd, SegmentHeader};
 use crate::record::StateChecksum;
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// A segment of the log, as far as it is acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +116,8 @@ impl Registry {
             Err(source) => return Err(LogError::Disk { path, source }.into()),
         };
         let length = file.length().map_err(LogError::disk(&path))?;
-        let bytes = if first_sequence < end.first_sequence { length } else { end.bytes.min(length) };
+        let is_all_shown = first_sequence < end.first_sequence || sabotaged(Sabotage::HandOnWhatIsNotAcknowledged);
+        let bytes = if is_all_shown { length } else { end.bytes.min(length) };
         Ok(SegmentReader { file, path, bytes })
     }
 

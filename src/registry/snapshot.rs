@@ -1,10 +1,10 @@
 //! Snapshots: everything at one frame boundary in one file. The backup, what a replica starts from, and what lets old segments go.
 //!
 //! ```text
-//! "SHIKSNAP", u32 version (1), u32 zero, then records: u8 kind, 3 zero bytes, u32 length, the bytes, zeros to a multiple of 8
+//! "SHIKSNAP", u32 version (1, or 2 for a part), u32 zero, then records: u8 kind, 3 zero bytes, u32 length, the bytes, zeros to a multiple of 8
 //!   1 where and what: the store's meta record    2 ledger entry: u64 sequence, u64 time, u8 kind, payload
 //!   3 a dossier                                  4 history entry: 29 bytes key, value
-//!   5 the end: BLAKE3 of everything before
+//!   5 the end: BLAKE3 of everything before       6 behind the first, in a part: u64, a bit for each prefecture that is held
 //! ```
 //!
 //! Everything goes to a file beside it first, which gets the name once it is synced. The arena is frozen while the file is written, and writing to the registry goes on.
@@ -17,6 +17,7 @@ use super::load::Filling;
 use super::writer::Writer;
 use super::{DirectoryLock, Registry, RegistryError, base};
 use crate::disk::{Appending, Disk, OpenMode, Sequential};
+use crate::domain::prefectures::Prefectures;
 use crate::log::{Chain, FrameKind, LogWriter, Position, StreamId};
 use crate::record::payload::{FeedRecord, MasterPiece};
 use crate::record::{RecordError, padded};
@@ -25,11 +26,14 @@ use crate::store::{HISTORY_KEY_BYTES, Store, StoreBatch, StoreMeta, history_hash
 
 const MAGIC: &[u8; 8] = b"SHIKSNAP";
 const VERSION: u32 = 1;
-const META: u8 = 1;
+/// A snapshot that holds the rows of some prefectures only. A program that does not know of such must not take it for a whole one.
+const VERSION_OF_PART: u32 = 2;
+pub(super) const META: u8 = 1;
 pub(super) const LEDGER: u8 = 2;
 pub(super) const DOSSIER: u8 = 3;
 pub(super) const HISTORY: u8 = 4;
 const END: u8 = 5;
+const HELD: u8 = 6;
 /// No record is larger: a dossier of 64 of the largest rows.
 const RECORD_BYTES_MAX: u32 = 1 << 20;
 
@@ -53,12 +57,20 @@ pub enum SnapshotError {
         what: &'static str,
     },
     /// A later version of the program wrote it.
-    #[error("{} has snapshot format {found}; this program knows up to {VERSION}", path.display())]
+    #[error("{} has snapshot format {found}; this program knows up to {VERSION_OF_PART}", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u32,
+    },
+    /// It holds a part of the rows, and a whole is wanted.
+    #[error("{} holds the rows of prefectures {held} only, and a directory that holds all cannot begin with it", path.display())]
+    Part {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        held: Prefectures,
     },
     /// Restoring wants an empty directory.
     #[error("{} is not empty; restoring begins a new stream and wants an empty directory", path.display())]
@@ -103,8 +115,9 @@ impl Registry {
             })?;
             (writer.index.freeze(), writer.meta(), store, ledger)
         };
-        let mut out = SnapshotWriter::create(self.disk.clone(), file)?;
+        let mut out = SnapshotWriter::create(self.disk.clone(), file, self.held())?;
         out.record(META, &[&meta.encode()])?;
+        self.held().map_or(Ok(()), |held| out.held(held))?;
         for (sequence, kind, time_unix_ms, payload) in &ledger {
             out.record(LEDGER, &[&sequence.to_le_bytes(), &time_unix_ms.to_le_bytes(), &[*kind], payload])?;
         }
@@ -142,7 +155,11 @@ pub fn restore(disk: &Arc<dyn Disk>, directory: &Path, file: &Path, now_unix_ms:
     if names.iter().any(|name| name != "LOCK") {
         return Err(SnapshotError::NotEmpty { path: directory.to_owned() }.into());
     }
-    let summary = SnapshotReader::open(&**disk, file)?.check()?;
+    let reader = SnapshotReader::open(&**disk, file)?;
+    if let Some(held) = reader.held() {
+        return Err(SnapshotError::Part { path: file.to_owned(), held }.into());
+    }
+    let summary = reader.check()?;
     let meta = base::copy_in(&**disk, file, directory, &base::path(directory))?;
     let mut id = [0; 16];
     let random = getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()));
@@ -156,7 +173,7 @@ pub fn restore(disk: &Arc<dyn Disk>, directory: &Path, file: &Path, now_unix_ms:
 }
 
 /// Writes the records of a snapshot, first under another name.
-struct SnapshotWriter {
+pub(super) struct SnapshotWriter {
     disk: Arc<dyn Disk>,
     out: BufWriter<Appending>,
     hasher: blake3::Hasher,
@@ -178,7 +195,7 @@ impl Drop for SnapshotWriter {
 }
 
 impl SnapshotWriter {
-    fn create(disk: Arc<dyn Disk>, path: &Path) -> Result<SnapshotWriter, SnapshotError> {
+    pub(super) fn create(disk: Arc<dyn Disk>, path: &Path, held: Option<Prefectures>) -> Result<SnapshotWriter, SnapshotError> {
         let mut name = path.as_os_str().to_owned();
         name.push(".tmp");
         let aside = PathBuf::from(name);
@@ -187,12 +204,17 @@ impl SnapshotWriter {
         let mut writer =
             SnapshotWriter { disk, out, hasher: blake3::Hasher::new(), path: path.to_owned(), aside, bytes: 0, is_named: false };
         writer.put(MAGIC)?;
-        writer.put(&VERSION.to_le_bytes())?;
+        writer.put(&held.map_or(VERSION, |_| VERSION_OF_PART).to_le_bytes())?;
         writer.put(&[0; 4])?;
         Ok(writer)
     }
 
-    fn record(&mut self, kind: u8, parts: &[&[u8]]) -> Result<(), SnapshotError> {
+    /// Says behind the first record what a part holds.
+    pub(super) fn held(&mut self, held: Prefectures) -> Result<(), SnapshotError> {
+        self.record(HELD, &[&held.bits().to_le_bytes()])
+    }
+
+    pub(super) fn record(&mut self, kind: u8, parts: &[&[u8]]) -> Result<(), SnapshotError> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let declared = u32::try_from(length).ok().filter(|length| *length <= RECORD_BYTES_MAX);
         let declared = declared.ok_or(SnapshotError::Damaged { path: self.path.clone(), what: "a record too large" })?;
@@ -210,7 +232,7 @@ impl SnapshotWriter {
         self.out.write_all(bytes).map_err(SnapshotError::file(&self.aside))
     }
 
-    fn finish(mut self) -> Result<u64, SnapshotError> {
+    pub(super) fn finish(mut self) -> Result<u64, SnapshotError> {
         let hash = *self.hasher.finalize().as_bytes();
         self.record(END, &[&hash])?;
         let directory = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -232,6 +254,7 @@ pub struct SnapshotReader {
     path: PathBuf,
     hasher: blake3::Hasher,
     header: StoreMeta,
+    held: Option<Prefectures>,
     bytes: u64,
     file_bytes: u64,
 }
@@ -251,14 +274,27 @@ impl SnapshotReader {
             return Err(damaged("it does not begin as a snapshot does"));
         }
         let version = head.get(8..).and_then(|rest| rest.first_chunk::<4>()).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        if version > VERSION {
+        if version > VERSION_OF_PART {
             return Err(SnapshotError::Newer { path: path.to_owned(), found: version });
         }
         let mut bytes = 16;
         let mut buffer = Vec::new();
         let kind = read_record(&mut input, &mut hasher, &mut buffer, &mut bytes).map_err(damaged)?;
         let header = StoreMeta::decode(&buffer).filter(|_| kind == META).ok_or(damaged("it does not say where it was taken"))?;
-        Ok(SnapshotReader { input, path: path.to_owned(), hasher, header, bytes, file_bytes })
+        let held = if version == VERSION_OF_PART {
+            let kind = read_record(&mut input, &mut hasher, &mut buffer, &mut bytes).map_err(damaged)?;
+            let bits = <[u8; 8]>::try_from(buffer.as_slice()).ok().filter(|_| kind == HELD).map(u64::from_le_bytes);
+            let held = bits.and_then(|bits| Prefectures::from_bits(bits).ok());
+            Some(held.ok_or(damaged("it does not say which prefectures it holds"))?)
+        } else {
+            None
+        };
+        Ok(SnapshotReader { input, path: path.to_owned(), hasher, header, held, bytes, file_bytes })
+    }
+
+    /// The prefectures whose rows it holds, besides the national issuers'; `None` where it holds all.
+    pub fn held(&self) -> Option<Prefectures> {
+        self.held
     }
 
     /// Where and what it is.

@@ -8,6 +8,7 @@ use jiff::tz::{Offset, TimeZone};
 use crate::domain::day::Day;
 use crate::domain::decision::Sources;
 use crate::domain::masters::Masters;
+use crate::domain::prefectures::Prefectures;
 
 /// The registry at one frame boundary, as far as an answer depends on it.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct View {
     pub state_checksum: u128,
     /// The time of the newest data at its source, ms since 1970.
     pub data_unix_ms: u64,
+    /// The prefectures whose rows are held, besides the national issuers'; `None` where all are.
+    pub held: Option<Prefectures>,
     /// `"as_of":{…}` as an answer says it.
     pub as_of_json: String,
 }
@@ -35,10 +38,11 @@ impl View {
         (sequence, state_checksum): (u64, u128),
         horizon: Day,
         data_unix_ms: u64,
+        held: Option<Prefectures>,
     ) -> View {
         let time = rfc3339_japan(data_unix_ms / 1000);
         let as_of_json = format!("\"as_of\":{{\"sequence\":{sequence},\"time\":\"{time}\"}}");
-        View { masters, sources, sequence, horizon, state_checksum, data_unix_ms, as_of_json }
+        View { masters, sources, sequence, horizon, state_checksum, data_unix_ms, held, as_of_json }
     }
 }
 

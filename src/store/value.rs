@@ -39,6 +39,12 @@ impl HistoryKind {
     }
 }
 
+/// What an entry's value says before its row: since which sequence and time, and until which time, bytes.
+const HISTORY_SINCE_BYTES: usize = 8 + 4 + 4;
+
+/// Where the row begins in an entry, key and value one behind the other.
+pub const HISTORY_VALUE_HEAD: usize = HISTORY_KEY_BYTES + HISTORY_SINCE_BYTES;
+
 /// The length of an entry's key.
 pub const HISTORY_KEY_BYTES: usize = HISTORY_PREFIX_BYTES + 8 + 1;
 /// Run and identity.
@@ -105,7 +111,7 @@ impl HistoryEntry<'_> {
 
     /// The rest.
     pub fn value(&self) -> Vec<u8> {
-        let mut value = Vec::with_capacity(16 + self.row.len());
+        let mut value = Vec::with_capacity(HISTORY_SINCE_BYTES + self.row.len());
         value.extend_from_slice(&self.since_sequence.to_le_bytes());
         value.extend_from_slice(&self.since_unix_s.to_le_bytes());
         value.extend_from_slice(&self.until_unix_s.to_le_bytes());

@@ -17,6 +17,7 @@ mod files;
 mod fixture;
 mod following;
 mod imaging;
+mod parts;
 mod publishing;
 mod registering;
 mod restarting;

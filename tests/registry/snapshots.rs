@@ -202,9 +202,9 @@ fn a_snapshot_of_a_newer_format_is_named_as_such() {
     let (home, registry) = lived_in();
     let (file, _) = snapshot(&home, &registry);
     let mut bytes = fs::read(&file).unwrap();
-    bytes[8] = 2;
+    bytes[8] = 3;
     fs::write(&file, bytes).unwrap();
-    assert!(matches!(SnapshotReader::open(&RealDisk, &file), Err(SnapshotError::Newer { found: 2, .. })));
+    assert!(matches!(SnapshotReader::open(&RealDisk, &file), Err(SnapshotError::Newer { found: 3, .. })));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! stands at a prefix of the hub's frames with the hub's state, and goes on from there to the hub's end.
 
 use shikaku::disk::simulated::{Aftermath, Faults};
-use shikaku::registry::{FollowingError, Registry, RegistryError};
+use shikaku::domain::prefectures::Prefectures;
+use shikaku::registry::{Following, FollowingError, Registry, RegistryError};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hub::{Hub, frames_of};
@@ -20,6 +21,8 @@ struct Course<'h> {
     hub: &'h Hub,
     machine: Machine,
     from_snapshot: bool,
+    /// Which prefectures are held; every row of the small world is of one of them.
+    held: Option<Prefectures>,
     /// How many frames come at once.
     frames_at_once: u64,
     /// A frame that comes damaged in what it says of the state, and is only then sent as it is.
@@ -36,14 +39,18 @@ struct Reached {
 impl<'h> Course<'h> {
     fn of(hub: &'h Hub, segment_bytes_max: u64, frames_at_once: u64) -> Course<'h> {
         let machine = Machine { segment_bytes_max, ..hub.machine.clone() };
-        Course { hub, machine, from_snapshot: false, frames_at_once, diverges_at: None }
+        Course { hub, machine, from_snapshot: false, held: None, frames_at_once, diverges_at: None }
     }
 
     fn begin(&self, machine: &Machine) -> Result<(), RegistryError> {
         let snapshot = self.from_snapshot.then(|| self.hub.backup());
-        let begun = Registry::begin_following(&machine.door(), &machine.directory, &self.hub.following(), snapshot, NOW)?;
+        let begun = Registry::begin_following(&machine.door(), &machine.directory, &self.following(), snapshot, NOW)?;
         assert_eq!(begun.sequence, if self.from_snapshot { self.hub.backup_sequence } else { 0 });
         Ok(())
+    }
+
+    fn following(&self) -> Following {
+        Following { prefectures: self.held, ..self.hub.following() }
     }
 
     /// Takes frames up to the hub's end, or to what keeps it from going on.
@@ -120,7 +127,7 @@ impl<'h> Course<'h> {
         };
         let stopped = registry.troubles().stops_writing();
         assert!(stopped.is_none(), "{stopped:?} {:?}", registry.notes());
-        assert_eq!(registry.following(), Some(&self.hub.following()));
+        assert_eq!(registry.following(), Some(&self.following()));
         assert!(registry.sequence() >= reached.acknowledged, "{} of {reached:?}", registry.sequence());
         self.judge(&registry);
         let plain = Course { diverges_at: None, machine: self.machine.clone(), ..*self };
@@ -207,7 +214,8 @@ fn with_another_state(frame: &[u8]) -> Vec<u8> {
 #[test]
 fn following_frame_by_frame_may_be_cut_off_after_any_operation() {
     let hub = Hub::new(21);
-    let judged = Course::of(&hub, 900, 1).crash_everywhere();
+    let mut judged = Course::of(&hub, 900, 1).crash_everywhere();
+    judged += Course::of(&hub, 900, 3).crash_everywhere();
     let test = "following_frame_by_frame_may_be_cut_off_after_any_operation";
     proved(PROMISE, "crash after every operation of beginning to follow and of taking frame by frame, with rolls", test, judged);
 }
@@ -232,6 +240,15 @@ fn following_from_a_snapshot_may_be_cut_off_after_any_operation() {
 }
 
 #[test]
+fn following_a_part_may_be_cut_off_after_any_operation() {
+    let hub = Hub::new(28);
+    let held = Some(Prefectures::of([13, 27]).unwrap());
+    let judged = Course { from_snapshot: true, held, ..Course::of(&hub, 4_000, 4) }.crash_everywhere();
+    let test = "following_a_part_may_be_cut_off_after_any_operation";
+    proved(PROMISE, "crash after every operation of beginning from a part of a snapshot and going on", test, judged);
+}
+
+#[test]
 fn a_frame_that_diverges_changes_nothing_wherever_the_power_fails() {
     let hub = Hub::new(24);
     let mut judged = 0;
@@ -250,7 +267,7 @@ fn a_frame_that_diverges_changes_nothing_wherever_the_power_fails() {
             for (seed, aftermath) in [Aftermath::Lost, Aftermath::Kept, Aftermath::Torn].into_iter().enumerate() {
                 let after = crashed.fork(change * 1_000 + seed as u64).after_power_failure(aftermath);
                 course.told(&after, &format!("crash {change}, {aftermath:?}"), || {
-                    course.recover_or_stop(&after, reached, diverging)
+                    course.recover_or_stop(&after, reached, diverging);
                 });
                 judged += 1;
             }

@@ -29,6 +29,7 @@ use super::day::{BirthDate, Day};
 use super::fold;
 use super::identifier::{AuthorityCode, BranchNumber, InstitutionCode, InsurerNumber, PayerNumber, Sex};
 use super::masters::Masters;
+use super::prefectures::Prefectures;
 
 pub use entitlement::Entitlement;
 pub use sources::{Source, Sources};
@@ -185,10 +186,12 @@ pub enum Note {
     Overlap = 1 << 6,
     /// There is a monthly cap: what was already paid stands in the paper ledger (上限額管理票).
     CheckCapLedger = 1 << 7,
+    /// Only some prefectures' rows are held here: another one may have registered what was not found.
+    OtherPrefecturesNotHeld = 1 << 8,
 }
 
 impl Note {
-    const ALL: [Note; 8] = [
+    const ALL: [Note; 9] = [
         Note::BranchNotConfirmed,
         Note::UnassignedRows,
         Note::IssuerUnknown,
@@ -197,6 +200,7 @@ impl Note {
         Note::InstitutionMissing,
         Note::Overlap,
         Note::CheckCapLedger,
+        Note::OtherPrefecturesNotHeld,
     ];
 
     /// The word in a JSON answer.
@@ -211,6 +215,7 @@ impl Note {
             Note::InstitutionMissing => "institution_missing",
             Note::Overlap => "overlap",
             Note::CheckCapLedger => "check_cap_ledger",
+            Note::OtherPrefecturesNotHeld => "other_prefectures_not_held",
         }
     }
 }
@@ -380,6 +385,15 @@ pub struct Knowledge<'k> {
     pub now_unix_s: u64,
     /// The age from which data are too old, seconds; `None` when the operator sets no limit.
     pub data_age_max_s: Option<u64>,
+    /// The prefectures whose rows are held, besides the national issuers'; `None` where all are.
+    pub held: Option<Prefectures>,
+}
+
+impl Knowledge<'_> {
+    /// Whether an authority's rows would be here.
+    fn holds(&self, authority: &AuthorityCode) -> bool {
+        self.held.is_none_or(|held| held.hold(authority.prefecture()))
+    }
 }
 
 /// The answer to one question.
@@ -433,6 +447,10 @@ pub fn decide<'a, D: Dossier<'a>>(
         Ok(_) => age::ambiguous(&mut answer, Action::AskForPaperCertificate, found, question, knowledge),
         Err(action) => age::ambiguous(&mut answer, action, found, question, knowledge),
     }
+    let grants = matches!(answer.verdict, Verdict::Eligible | Verdict::EligibleReimburse);
+    if knowledge.held.is_some() && !grants {
+        answer.notes.add(Note::OtherPrefecturesNotHeld);
+    }
     answer
 }
 
@@ -442,7 +460,8 @@ fn nobody_found<R: Row>(answer: &mut Answer<'_, R>, question: &Question<'_>, kno
     match knowledge.masters.payer_authority(&payer, question.service_date) {
         None => answer.notes.add(Note::IssuerUnknown),
         Some(authority) => {
-            let registers = knowledge.masters.participates(&authority, question.service_date);
+            // Whether one takes part whose rows are not here cannot be told by there being none.
+            let registers = !knowledge.holds(&authority) || knowledge.masters.participates(&authority, question.service_date);
             if !registers && !knowledge.sources.has_current_rows(&authority) {
                 answer.verdict = Verdict::AuthorityNotParticipating;
             }

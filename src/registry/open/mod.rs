@@ -79,7 +79,7 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, 
     let lock = DirectoryLock::take(&*options.disk, directory)?;
     let disk = options.disk.clone();
     let following = Following::of_whole(&*disk, directory)?.map(Arc::new);
-    let shelf = Shelf::look(&*disk, directory)?;
+    let shelf = Shelf::look(&*disk, directory, following.as_ref().and_then(|following| following.prefectures))?;
     let troubles = Arc::new(Troubles::default());
     let opening = Opening { directory, options, disk, troubles, notes: Vec::new(), shelf, following };
     opening.run(lock)

@@ -214,7 +214,7 @@ impl Opening<'_> {
         writer.history_entries = meta.history_entries;
         writer.data_unix_ms = meta.data_unix_ms;
         let adds_up = writer.checksum() == meta.checksum
-            && writer.total() == meta.position.state_checksum
+            && (writer.held().is_some() || writer.total() == meta.position.state_checksum)
             && writer.dossiers == meta.dossiers
             && writer.tally.rows == meta.rows;
         if !adds_up && !sabotaged(Sabotage::BelieveTheStore) {

@@ -191,7 +191,7 @@ impl Registry {
     }
 
     fn look_at_shelf(&self) -> Result<Shelf, RegistryError> {
-        Shelf::look(&*self.disk, &self.directory)
+        Shelf::look(&*self.disk, &self.directory, self.held())
     }
 
     fn open_log(&self) -> Result<Option<LogReader>, RegistryError> {

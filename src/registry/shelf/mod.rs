@@ -17,7 +17,7 @@ mod standing;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(super) use examining::examine;
+pub(super) use examining::{Sums, examine};
 pub use keeping::{Keeping, Round};
 pub(super) use standing::StandingCell;
 pub use standing::{NewestSnapshot, ShelfStanding};
@@ -25,6 +25,7 @@ pub use standing::{NewestSnapshot, ShelfStanding};
 use super::snapshot::SnapshotReader;
 use super::{RegistryError, base};
 use crate::disk::Disk;
+use crate::domain::prefectures::Prefectures;
 use crate::log::{LogError, LogReader, Position};
 
 /// A snapshot whose beginning can be read.
@@ -53,8 +54,9 @@ pub(super) fn path(directory: &Path) -> PathBuf {
 }
 
 impl Shelf {
-    /// Looks at the beginning of each snapshot; nothing of it is believed before it was read whole.
-    pub(super) fn look(disk: &dyn Disk, directory: &Path) -> Result<Shelf, RegistryError> {
+    /// Looks at the beginning of each snapshot; nothing of it is believed before it was read whole. One that holds more or less than the
+    /// directory does is of no use there.
+    pub(super) fn look(disk: &dyn Disk, directory: &Path, held: Option<Prefectures>) -> Result<Shelf, RegistryError> {
         let folder = path(directory);
         let names = match disk.list(&folder) {
             Ok(names) => names,
@@ -67,6 +69,10 @@ impl Shelf {
             let path = folder.join(name);
             let is_base = path == base::path(directory);
             match SnapshotReader::open(disk, &path) {
+                Ok(reader) if reader.held() != held => {
+                    let what = "it does not hold what the directory does: all prefectures, or the same";
+                    shelf.unusable.push((path.clone(), format!("{}: {what}", path.display())));
+                }
                 Ok(reader) => {
                     let taken_at = reader.header().position;
                     let is_own = sequence_of(name) == Some(taken_at.sequence);

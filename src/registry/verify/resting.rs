@@ -27,11 +27,6 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
     let exists = |path: &Path| disk.exists(path).map_err(RegistryError::directory(path));
     let mut report = VerifyReport::default();
     let (log_path, store_path) = (directory.join("log"), directory.join("store"));
-    let shelf = Shelf::look(&**disk, directory)?;
-    if !exists(&log_path)? && !exists(&store_path)? && shelf.is_empty() {
-        return Ok(empty(report));
-    }
-    let _lock = DirectoryLock::take(&**disk, directory)?;
     let following = match Following::of_whole(&**disk, directory) {
         Err(RegistryError::Following(error)) => {
             report.fault = Some(VerifyFault::at(directory, error.to_string()));
@@ -39,6 +34,11 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         }
         following => following?,
     };
+    let shelf = Shelf::look(&**disk, directory, following.as_ref().and_then(|following| following.prefectures))?;
+    if !exists(&log_path)? && !exists(&store_path)? && shelf.is_empty() {
+        return Ok(empty(report));
+    }
+    let _lock = DirectoryLock::take(&**disk, directory)?;
     // Before the store: where a later version wrote the log, this one must not touch its store either.
     let log = LogReader::open(disk.clone(), &log_path)?;
     let store = if exists(&store_path)? { Some(engine.open(&store_path)) } else { None };
@@ -65,7 +65,7 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         }
         let at_store = read_log(
             &log,
-            &Place { disk: &**disk, directory, shelf: &shelf },
+            &Place { disk: &**disk, directory, shelf: &shelf, following: following.as_ref() },
             store.as_ref().map(|(_, meta)| meta),
             &mut report,
         )?;
@@ -88,6 +88,7 @@ struct Place<'p> {
     disk: &'p dyn Disk,
     directory: &'p Path,
     shelf: &'p Shelf,
+    following: Option<&'p Following>,
 }
 
 fn empty(mut report: VerifyReport) -> VerifyReport {
@@ -151,10 +152,10 @@ fn read_log(
 
 /// A writer that stands where replaying begins.
 fn beginning(log: &LogReader, here: &Place<'_>) -> Result<Writer, Stopped> {
-    let Place { disk, directory, shelf } = *here;
+    let Place { disk, directory, shelf, following } = *here;
     let by_log = |error| Stopped::by_log(directory, error);
     if log.first_sequence() == 1 {
-        return Ok(bare_writer(log.beginning().map_err(by_log)?)?);
+        return Ok(bare_writer(log.beginning().map_err(by_log)?, following)?);
     }
     let Some(oldest) = shelf.reached_by(log).next_back() else {
         let (path, what) = match shelf.unusable.first() {
@@ -168,7 +169,7 @@ fn beginning(log: &LogReader, here: &Place<'_>) -> Result<Writer, Stopped> {
         return Err(Stopped::Fault(VerifyFault::at(&path, what)));
     };
     let at = oldest.continued_at(log).map_err(by_log)?;
-    let mut writer = bare_writer(at)?;
+    let mut writer = bare_writer(at, following)?;
     let loaded = SnapshotReader::open(disk, &oldest.path).map_err(RegistryError::from);
     match loaded.and_then(|reader| reader.load(&mut writer, None, at)) {
         Ok(()) => Ok(writer),
@@ -177,8 +178,9 @@ fn beginning(log: &LogReader, here: &Place<'_>) -> Result<Writer, Stopped> {
     }
 }
 
-fn bare_writer(position: Position) -> Result<Writer, RegistryError> {
+fn bare_writer(position: Position, following: Option<&Following>) -> Result<Writer, RegistryError> {
     let (index, reader) = index::create(IndexOptions::default())?;
     let ledger = Ledger::empty(NO_HORIZON);
-    Ok(Writer::new(index, reader, ledger, position, Arc::new(Troubles::default())))
+    let writer = Writer::new(index, reader, ledger, position, Arc::new(Troubles::default()));
+    Ok(Writer { follows: following.cloned().map(Arc::new), ..writer })
 }

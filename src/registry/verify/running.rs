@@ -82,7 +82,7 @@ impl Registry {
         let log = LogReader::open(self.disk.clone(), &directory).map_err(by_log)?;
         let log = log.ok_or_else(|| by_log(LogError::BeginsTooLate { first: 0, needed: place.sequence }))?;
         report.segments = log.segment_paths().len();
-        let shelf = Shelf::look(&*self.disk, self.directory())?;
+        let shelf = Shelf::look(&*self.disk, self.directory(), self.held())?;
         let mut places = places(&shelf, &log);
         let beginning = log.beginning().map_err(by_log)?;
         // A log that was trimmed may begin right behind a snapshot.

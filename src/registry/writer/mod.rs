@@ -25,6 +25,7 @@ use super::troubles::{Trouble, Troubles};
 use super::view::View;
 use super::write_behind::WriteBehind;
 use crate::domain::decision::Sources;
+use crate::domain::prefectures::Prefectures;
 use crate::index::{IndexReader, IndexWriter};
 use crate::log::{FrameKind, LogError, LogWriter, Position};
 use crate::record::StateChecksum;
@@ -75,7 +76,7 @@ impl Writer {
         troubles: Arc<Troubles>,
     ) -> Writer {
         let sources = Arc::new(Sources::default());
-        let view = View::new(ledger.masters.clone(), sources, (position.sequence, 0), ledger.horizon, 0);
+        let view = View::new(ledger.masters.clone(), sources, (position.sequence, 0), ledger.horizon, 0, None);
         Writer {
             index,
             reader,
@@ -100,6 +101,11 @@ impl Writer {
             scratch: Vec::new(),
             payload: Changes::new(),
         }
+    }
+
+    /// The prefectures whose rows are held; `None` where all are.
+    pub(super) fn held(&self) -> Option<Prefectures> {
+        self.follows.as_ref().and_then(|following| following.prefectures)
     }
 
     /// The whole state checksum.

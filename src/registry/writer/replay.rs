@@ -3,6 +3,7 @@
 use super::rows::RUN;
 use super::{Writer, unix_s};
 use crate::domain::day::Day;
+use crate::domain::decision::Row as _;
 use crate::log::{Fault, Frame, FrameKind};
 use crate::record::RecordError;
 use crate::record::payload::{self, Change, Changes, FeedRecord, MasterPiece};
@@ -49,13 +50,13 @@ impl Writer {
                 let piece = MasterPiece::read(frame.payload)?;
                 let mut ledger = self.ledger.clone();
                 let obsolete = ledger.take_master(frame.sequence, &piece)?;
-                agrees(self.total_with(&ledger.checksum), frame)?;
+                self.agrees(self.total_with(&ledger.checksum), frame)?;
                 self.ledger = ledger;
                 self.replayed_ledger(frame, obsolete);
             }
             FrameKind::Feed => {
                 let feed = FeedRecord::read(frame.payload)?;
-                agrees(self.total(), frame)?;
+                self.agrees(self.total(), frame)?;
                 self.ledger.take_feed(frame.sequence, frame.time_unix_ms, &feed);
                 self.replayed_ledger(frame, Vec::new());
             }
@@ -65,17 +66,19 @@ impl Writer {
                 self.replay_plan(&plan, Some(horizon), frame)?;
             }
             FrameKind::Mark => {
-                agrees(self.total(), frame)?;
+                self.agrees(self.total(), frame)?;
                 self.replayed_empty(frame);
             }
         }
         // What was worked out beforehand is also what came of it.
-        agrees(self.total(), frame)
+        self.agrees(self.total(), frame)
     }
 
     fn replay_changes(&mut self, frame: &Frame<'_>) -> Result<(), ReplayError> {
         let changes = Changes::validated(frame.payload)?;
-        let changes: Vec<Change<'_>> = changes.iter().collect();
+        let held = self.held();
+        let is_held = |change: &Change<'_>| held.is_none_or(|held| held.hold(change.row.authority().prefecture()));
+        let changes: Vec<Change<'_>> = changes.iter().filter(is_held).collect();
         let mut plan = Plan::new(Changes::new(), usize::MAX, self.ledger.horizon);
         let mut scratch = std::mem::take(&mut self.scratch);
         let mut prepared = Vec::with_capacity(RUN);
@@ -94,7 +97,7 @@ impl Writer {
     }
 
     fn replay_plan(&mut self, plan: &Plan<'_>, horizon: Option<Day>, frame: &Frame<'_>) -> Result<(), ReplayError> {
-        agrees(self.checksum_after(plan), frame)?;
+        self.agrees(self.checksum_after(plan), frame)?;
         let time_unix_s = unix_s(frame.time_unix_ms);
         let mut next_number = self.next_number;
         let laid_out = plan.lay_out(&self.index, frame.sequence, time_unix_s, &mut next_number);
@@ -123,12 +126,14 @@ impl Writer {
     fn advance(&mut self, frame: &Frame<'_>) {
         self.position = self.position.behind(frame);
     }
-}
 
-fn agrees(state_checksum: u128, frame: &Frame<'_>) -> Result<(), ReplayError> {
-    if state_checksum == frame.state_checksum || sabotaged(Sabotage::SkipTheStateChecksum) {
-        Ok(())
-    } else {
-        Err(ReplayError::State)
+    /// Whether the state is the one that a frame carries; it cannot be told from a part of the state.
+    fn agrees(&self, state_checksum: u128, frame: &Frame<'_>) -> Result<(), ReplayError> {
+        let is_whole = self.held().is_none();
+        if !is_whole || state_checksum == frame.state_checksum || sabotaged(Sabotage::SkipTheStateChecksum) {
+            Ok(())
+        } else {
+            Err(ReplayError::State)
+        }
     }
 }

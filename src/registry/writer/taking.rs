@@ -9,6 +9,7 @@ use super::replay::ReplayError;
 use crate::log::{Fault, Frame, FrameRun, LogError};
 use crate::registry::RegistryError;
 use crate::registry::troubles::Trouble;
+use crate::sabotage::{Sabotage, sabotaged};
 
 impl Writer {
     /// Takes frames that follow; returns the sequence of the last. Those before one that is refused stand.
@@ -71,6 +72,9 @@ impl Writer {
             return refused;
         }
         let position = self.position;
+        if sabotaged(Sabotage::LeaveWhatDiverged) {
+            return refused;
+        }
         let taken_back = self.log.as_mut().map_or(Ok(()), |log| log.take_back(offset, position));
         self.note_poison(taken_back.as_ref().err());
         self.publish_figures();

@@ -39,6 +39,7 @@ impl Writer {
             (self.position.sequence, self.total()),
             self.ledger.horizon,
             self.data_unix_ms,
+            self.held(),
         );
         drop(current);
         self.old_views.push(self.view.swap(Arc::new(view)));

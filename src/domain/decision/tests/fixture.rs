@@ -7,6 +7,7 @@ use crate::domain::day::{BirthDate, Day};
 use crate::domain::fold::Folded;
 use crate::domain::identifier::{AuthorityCode, BranchNumber, InstitutionCode, InsurerNumber, PayerNumber, Sex};
 use crate::domain::masters::{MasterKind, Masters, built_in};
+use crate::domain::prefectures::Prefectures;
 
 /// The day of service, unless a case names another.
 pub(super) const TODAY: &str = "2026-11-22";
@@ -268,6 +269,7 @@ pub(super) struct Case {
     masters: Masters,
     sources: Sources,
     data_age_max_s: Option<u64>,
+    held: Option<Prefectures>,
 }
 
 impl Case {
@@ -281,6 +283,7 @@ impl Case {
             masters: MASTERS.clone(),
             sources: Sources::default(),
             data_age_max_s: None,
+            held: None,
         }
     }
 
@@ -315,6 +318,12 @@ impl Case {
     }
 
     /// The age from which data are too old.
+    /// Where only the rows of some prefectures are held.
+    pub(super) fn holding(mut self, prefectures: &str) -> Case {
+        self.held = Some(Prefectures::parse(prefectures).unwrap());
+        self
+    }
+
     pub(super) fn limit_s(mut self, seconds: u64) -> Case {
         self.data_age_max_s = Some(seconds);
         self
@@ -362,6 +371,7 @@ impl Case {
             sources: &self.sources,
             now_unix_s: NOW_UNIX_S,
             data_age_max_s: self.data_age_max_s,
+            held: self.held,
         };
         Told::from(&decide(&found, self.complete, &question, &knowledge))
     }

@@ -157,3 +157,33 @@ fn a_monthly_cap_sends_the_clerk_to_the_ledger_where_the_subsidy_applies() {
         assert_eq!(told.entry(), entry);
     }
 }
+
+#[test]
+fn where_some_prefectures_are_held_whatever_grants_nothing_says_that_others_are_not() {
+    const HELD_ELSEWHERE: &str = "[other_prefectures_not_held]";
+    let valid = || row(NANBYO, "1234567");
+    let noted = |head: &str| format!("{head} {HELD_ELSEWHERE}");
+    let twins = || Case::found([insured("01", [valid()]), insured("02", [valid()])]);
+    for (told, expected) in [
+        (Case::of([valid()]).holding("13").member("01"), "eligible apply".to_owned()),
+        (Case::of([valid().reimbursed()]).holding("13").member("01"), "eligible_reimburse collect_then_reimburse".to_owned()),
+        (
+            Case::of([valid().valid("2025-04-01", "2026-03-31")]).holding("13").member("01"),
+            noted("expired ask_for_new_certificate"),
+        ),
+        (Case::of([valid().valid("2027-04-01", "2028-03-31")]).holding("13").member("01"), noted("future not_yet")),
+        (twins().holding("13").member("-"), noted("ambiguous ask_for_branch_number")),
+        (Case::found([]).holding("13").member("01"), noted("not_registered ask_for_paper_certificate")),
+        (Case::found([]).holding("13").card(), noted("not_registered ask_for_paper_certificate")),
+    ] {
+        assert_eq!(told.head, expected);
+    }
+}
+
+#[test]
+fn an_authority_whose_rows_are_not_held_is_not_said_to_take_no_part() {
+    let payers = format!("{CHILD},{HACHIOJI},,,,2020-04-01,");
+    let asked = |held: &str| Case::found([]).payers(&payers).holding(held).certificate(CHILD, "1").head;
+    assert_eq!(asked("13"), "authority_not_participating ask_for_paper_certificate [other_prefectures_not_held]");
+    assert_eq!(asked("14"), "not_registered ask_for_paper_certificate [other_prefectures_not_held]");
+}

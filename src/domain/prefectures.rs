@@ -1,4 +1,4 @@
-//! Which prefectures' rows a directory holds, where it does not hold all.
+//! Some of the prefectures (都道府県): whose rows are held, where not all are.
 
 use std::fmt;
 
@@ -50,12 +50,12 @@ impl Prefectures {
     }
 
     /// A bit for each prefecture, bit 13 for Tokyo.
-    pub(super) fn bits(self) -> u64 {
+    pub fn bits(self) -> u64 {
         self.0
     }
 
     /// From such bits.
-    pub(super) fn from_bits(bits: u64) -> Result<Prefectures, NotPrefectures> {
+    pub fn from_bits(bits: u64) -> Result<Prefectures, NotPrefectures> {
         Prefectures::of((0..64).filter(|number| bits >> number & 1 == 1))
     }
 }
