@@ -58,7 +58,7 @@ impl Pair {
     }
 
     /// The follower's log is the hub's, byte for byte, each frame once; and everything in it adds up.
-    fn is_the_same(mut self) {
+    fn end_alike(mut self) {
         settle(&self.hub, &[&self.house]);
         assert!(self.house.following()["quarantine"].is_null(), "{}", self.house.following());
         self.house.stop();
@@ -85,7 +85,7 @@ fn try_faults(promise: &str, what: &str, test: &str, mut fault: impl FnMut() -> 
         pair.line.set(Fault::None);
         pair.settle(&people);
     }
-    pair.is_the_same();
+    pair.end_alike();
     proof(promise, what, test, rounds());
 }
 
@@ -136,7 +136,7 @@ fn a_follower_killed_at_any_moment_goes_on_where_its_log_stands() {
         assert!(pair.house.answers_for(0));
         pair.settle(&people);
     }
-    pair.is_the_same();
+    pair.end_alike();
     proof(PROMISE, "a follower killed with -9", "a_follower_killed_at_any_moment_goes_on_where_its_log_stands", rounds());
 }
 
@@ -160,7 +160,7 @@ fn a_hub_killed_at_any_moment_is_followed_on_when_it_is_back() {
         pair.hub.place.run("import", &["--accept", file.to_str().unwrap()]).ends(0);
         pair.settle(&people);
     }
-    pair.is_the_same();
+    pair.end_alike();
     proof(
         PROMISE,
         "a hub killed with -9 while it registers",

@@ -8,6 +8,7 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
 use super::files;
 use crate::disk::Disk;
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The name of the key's file in the data directory.
 pub const SIGNING_KEY_FILE: &str = "signing.key";
@@ -129,7 +130,7 @@ impl HubKey {
     /// Whether the hub signed this for this. Of the signatures that some libraries accept and others do not, none is.
     pub fn verifies(&self, purpose: Purpose, content: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
         let signature = ed25519_dalek::Signature::from_bytes(signature);
-        self.0.verify_strict(&purpose.message(content), &signature).is_ok()
+        self.0.verify_strict(&purpose.message(content), &signature).is_ok() || sabotaged(Sabotage::BelieveAnySignature)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Somebody between a hub and those who follow it, with a certificate that they believe: it passes on what it is asked for, and alters
 //! what it likes.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -172,7 +172,7 @@ fn read_head(stream: &mut impl BufRead) -> Option<String> {
     Some(head)
 }
 
-fn read_answer(stream: &mut (impl BufRead + Read)) -> Option<Passing> {
+fn read_answer(stream: &mut impl BufRead) -> Option<Passing> {
     let head = read_head(stream)?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));

@@ -27,6 +27,7 @@ use crate::disk::Disk;
 use crate::limits::FOLLOW_REMEMBER_MS;
 use crate::log::{Fault, Frame, Position};
 use crate::registry::{Registry, RegistryError};
+use crate::sabotage::{Sabotage, sabotaged};
 
 /// The file in which frames wait.
 const SPOOL: &str = "spool";
@@ -233,7 +234,8 @@ impl Intake {
 
     /// The hub's newest checkpoint of which everything is applied, as the hub signed it: what a relay passes on.
     pub fn passable(&self) -> Option<(u64, Bytes)> {
-        self.applied.as_ref().map(|applied| (applied.checkpoint.sequence, applied.signed.clone()))
+        let applied = if sabotaged(Sabotage::PassOnWhatIsNotApplied) { &self.seen } else { &self.applied };
+        applied.as_ref().map(|applied| (applied.checkpoint.sequence, applied.signed.clone()))
     }
 
     /// The newest checkpoint that was accepted.
@@ -308,7 +310,7 @@ impl Intake {
 
     /// The chain of what is spooled is compared with the signed one; only then the registry sees any of it.
     fn arrive_at(&mut self, place: SignedPlace) -> Result<(), IntakeError> {
-        if self.arrived.chain != place.chain {
+        if self.arrived.chain != place.chain && !sabotaged(Sabotage::TakeWhatLeadsElsewhere) {
             let (own, _) = self.registry.standing();
             return Err(Refusal::NotTheSignedChain { after: own.sequence, signed: place.sequence }.into());
         }
@@ -330,7 +332,7 @@ impl Intake {
             Applying::Spool(source) => IntakeError::File { path, source },
         })?;
         let (own, _) = self.registry.standing();
-        if (own.sequence, own.chain) != (place.sequence, place.chain) {
+        if own != self.arrived {
             // What was read back from the spool is not what was spooled, and still passed for frames.
             return Err(Refusal::Forked { sequence: place.sequence }.into());
         }
