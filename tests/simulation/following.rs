@@ -3,7 +3,7 @@
 
 use shikaku::disk::simulated::{Aftermath, Faults};
 use shikaku::domain::prefectures::Prefectures;
-use shikaku::registry::{Following, FollowingError, Registry, RegistryError};
+use shikaku::registry::{Following, FollowingError, Keeping, Registry, RegistryError};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hub::{Hub, frames_of};
@@ -202,7 +202,7 @@ impl<'h> Course<'h> {
 }
 
 /// The frame with another state checksum in it, and its own checksum made to match.
-fn with_another_state(frame: &[u8]) -> Vec<u8> {
+pub(crate) fn with_another_state(frame: &[u8]) -> Vec<u8> {
     let mut bytes = frame.to_vec();
     bytes[32] ^= 1;
     let covered = bytes.len() - 8;
@@ -363,4 +363,33 @@ fn followers_with_other_segments_and_other_runs_end_equal() {
     }
     let test = "followers_with_other_segments_and_other_runs_end_equal";
     proved(PROMISE, "segments and runs of other sizes, with and without a snapshot", test, judged);
+}
+
+#[test]
+fn a_snapshot_that_is_the_only_one_outlasts_a_look_that_fails() {
+    let hub = Hub::new(29);
+    let course = Course { from_snapshot: true, ..Course::of(&hub, 900, 3) };
+    let keep = |registry: &Registry| registry.keep_snapshots(&Keeping { snapshots: 2, log_retention_ms: 0 }, NOW + 1_000);
+    let begun = course.machine.fork(0);
+    course.begin(&begun).unwrap();
+    let whole = begun.fork(0).after_kill();
+    let registry = whole.open().unwrap();
+    whole.disk.set_faults(Faults::default());
+    assert_eq!(keep(&registry).unwrap().sound, 1);
+    let operations = whole.disk.operations();
+    for operation in 1..=operations {
+        let machine = begun.fork(operation).after_kill();
+        let registry = machine.open().unwrap();
+        machine.disk.set_faults(Faults { fails_at: Some(operation), ..Faults::default() });
+        let _ = keep(&registry);
+        drop(registry);
+        let machine = machine.after_kill();
+        machine.disk.lose(&machine.directory.join("store").join("model"));
+        course.told(&machine, &format!("operation {operation}"), || {
+            course.recover(&machine, Reached { begun: true, acknowledged: hub.backup_sequence });
+        });
+    }
+    let promise = "a follower is rebuilt from the snapshot that it began with";
+    let test = "a_snapshot_that_is_the_only_one_outlasts_a_look_that_fails";
+    proved(promise, "EIO on the n-th operation of a round of keeping, and the store lost", test, operations);
 }

@@ -21,6 +21,7 @@ mod crashing;
 mod deeds;
 mod faults;
 mod following;
+mod following_walks;
 mod hub;
 mod life;
 mod machine;

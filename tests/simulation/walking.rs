@@ -165,7 +165,7 @@ impl Walk {
     }
 }
 
-fn drawn(chance: &mut Chance) -> RowChange {
+pub(crate) fn drawn(chance: &mut Chance) -> RowChange {
     let operation = if chance.percent(20) { Operation::Withdraw } else { Operation::Upsert };
     (operation, Row::drawn(chance))
 }

@@ -117,21 +117,24 @@ impl Registry {
         let mut sound = Vec::new();
         for shelved in shelf.own() {
             let is_new = just_read.is_some_and(|taken| taken.sequence == shelved.taken_at.sequence);
-            let read = if is_new { Ok(()) } else { self.read_one_again(shelved) };
+            let read = if is_new { Ok(()) } else { self.read_one_again(&shelved.path) };
             match read {
                 Ok(()) => sound.push(shelved.clone()),
                 Err(error) => self.move_damaged_aside(&shelved.path, &error.to_string()),
             }
         }
         for (path, why) in shelf.unusable.iter().filter(|(path, _)| super::is_own_name(path)) {
-            self.move_damaged_aside(path, why);
+            if self.read_one_again(path).is_err() {
+                self.move_damaged_aside(path, why);
+            }
         }
         Ok(sound)
     }
 
-    fn read_one_again(&self, shelved: &Shelved) -> Result<(), SnapshotError> {
-        let reader = SnapshotReader::open(&*self.disk, &shelved.path)?;
-        examine(reader, &shelved.path).map(|_| ())
+    /// A snapshot is damaged when a second look agrees: it may be the only one that the log goes on from.
+    fn read_one_again(&self, path: &Path) -> Result<(), SnapshotError> {
+        let read = || SnapshotReader::open(&*self.disk, path).and_then(|reader| examine(reader, path)).map(drop);
+        read().or_else(|_| read())
     }
 
     fn move_damaged_aside(&self, path: &Path, why: &str) {
