@@ -191,3 +191,36 @@ fn who_may_not_follow_is_turned_away_and_ends_at_once_when_told_to() {
     assert!(status == 0 && took.as_secs() < 10, "{status} after {took:?}");
     assert!(!house.place.data().join("log").exists(), "nothing was begun");
 }
+
+#[test]
+fn a_house_that_holds_some_prefectures_answers_for_those_and_follows_all_the_same() {
+    let certificates = Certificates::new();
+    let hub = hub_with(&certificates, 20);
+    let elsewhere = |number| common::Row::of(number).with("authority_code", "011002").with("payer_number", "");
+    let (ours, theirs) = (common::ask_member(&common::Row::of(1)) + "\n", common::ask_member(&elsewhere(501)) + "\n");
+    hub.place.import("elsewhere.csv", &(500..510).map(elsewhere).collect::<Vec<_>>(), &[]).ends(0);
+    let follow = certificates.follow("ward", hub.api(), &hub.hub_key());
+    let mut house = House::new(Place::new(), format!("{follow}prefectures = [13]\n"));
+    house.start();
+    hub.place.import("more.csv", &(510..520).map(elsewhere).collect::<Vec<_>>(), &[]).ends(0);
+    let stands_with_the_hub = |house: &House| {
+        eventually("it stands where the hub does", || house.newest_sequence() == hub.newest_sequence());
+        let asked = |house: &House, line: &str| house.server().batch("consent=true", line)[0].chars().next().unwrap();
+        assert_eq!((asked(&hub, &ours), asked(&hub, &theirs)), ('E', 'E'));
+        assert_eq!((asked(house, &ours), asked(house, &theirs)), ('E', 'N'));
+        assert_eq!(house.following()["prefectures"], serde_json::json!([13]));
+        assert!(house.following()["quarantine"].is_null() && house.troubles().is_empty(), "{}", house.following());
+    };
+    stands_with_the_hub(&house);
+    // What is settled stays, whether or not it is said again; something else is refused.
+    house.stop();
+    house.config = format!("audit = false\n{follow}");
+    house.start();
+    hub.register(20..30);
+    stands_with_the_hub(&house);
+    house.stop();
+    house.config = format!("audit = false\n{follow}prefectures = [13, 14]\n");
+    let mut process = house.spawn();
+    assert_eq!(process.wait().0, 1);
+    assert!(process.err.all().concat().contains("follows other prefectures than the configuration says"));
+}
