@@ -292,6 +292,9 @@ pub const FOLLOW_SILENCE_MS_MAX: u64 = 60_000;
 /// The share of a processor that applying may take, percent, when the configuration does not say.
 pub const FOLLOW_SHARE_PERCENT: u32 = 50;
 
+/// Between two looks at whether a relay's own followers could begin.
+pub const RELAY_SNAPSHOT_LOOK_MS: u64 = 30_000;
+
 /// Between two times that the newest checkpoint is written down.
 pub const FOLLOW_REMEMBER_MS: u64 = 1_000;
 

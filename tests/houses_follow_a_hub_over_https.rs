@@ -139,6 +139,17 @@ fn one_that_comes_when_the_log_is_trimmed_begins_with_the_snapshot() {
     hub.register(200..220);
     settle(&hub, &[&relay, &last]);
     assert!(last.answers_for(0) && last.answers_for(219));
+    // Where it has that one no more, it fetches the hub's newest for them.
+    let mut relay = relay;
+    relay.stop();
+    std::fs::remove_dir_all(relay.place.data().join("snapshots")).unwrap();
+    relay.start();
+    eventually("a snapshot is kept for others", || relay.place.data().join("intake/hub.snap").exists());
+    let mut another = follower(&certificates, "another", &relay, &key);
+    another.start();
+    hub.register(220..230);
+    settle(&hub, &[&relay, &another]);
+    assert!(another.answers_for(0) && another.answers_for(229));
     proof("a fresh follower begins with the signed snapshot", "a trimmed log, at a hub and at its relay", TEST, 2);
 }
 

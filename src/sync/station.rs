@@ -8,7 +8,7 @@ use axum::Router;
 use tokio::sync::watch;
 
 use super::follow::kept::KeptSnapshot;
-use super::follow::{FollowError, FollowOptions, Follower, Standings};
+use super::follow::{FollowError, FollowOptions, Follower, Standings, keep_a_snapshot};
 use super::key::{HubSigner, KeyError};
 use super::publish::{self, Offered, Published};
 use crate::disk::RealDisk;
@@ -33,6 +33,7 @@ pub enum StationError {
 pub struct Station {
     signing: Option<JoinHandle<()>>,
     follower: Option<Follower>,
+    keeping: Option<JoinHandle<()>>,
 }
 
 impl Station {
@@ -48,6 +49,9 @@ impl Station {
         let from: Option<(watch::Receiver<Option<Published>>, Offered)> = match follow {
             Some(options) => {
                 let key = options.hub_key;
+                if hands_on {
+                    station.keeping = Some(keep_a_snapshot(registry, &options, stop)?);
+                }
                 let (follower, passed) = Follower::start(registry, options, stop)?;
                 station.follower = Some(follower);
                 Some((passed, Offered::Kept(KeptSnapshot::of(registry.directory(), key))))
@@ -77,8 +81,11 @@ impl Station {
 
     /// Waits for the threads, after `stop`.
     pub fn join(self) {
-        if self.signing.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of the checkpoints panicked");
+        let threads = [("checkpoints", self.signing), ("hub-snapshot", self.keeping)];
+        for (name, thread) in threads {
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!(name, "a thread panicked");
+            }
         }
         if let Some(follower) = self.follower {
             follower.join();

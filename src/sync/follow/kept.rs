@@ -1,4 +1,4 @@
-//! The snapshot that a directory began with, kept as the hub signed it: a relay offers it to its own followers.
+//! The snapshot of the hub's that a relay offers to its own followers, as the hub signed it: the one that it began with, or a newer one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,9 @@ use crate::sync::remembered::Remembered;
 
 /// The manifest's file in what is remembered.
 pub(super) const MANIFEST: &str = "manifest";
+
+/// A newer one than the one that the directory began with.
+pub(super) const KEPT: &str = "hub.snap";
 
 /// Where the snapshot lies, and who vouches for it.
 #[derive(Clone, Debug)]
@@ -28,11 +31,15 @@ impl KeptSnapshot {
 
     /// The signed manifest, what it says, and the file; `None` where there is none, or none any more.
     pub fn read(&self) -> Option<(Vec<u8>, SnapshotManifest, PathBuf)> {
-        let path = Remembered::of(self.disk.clone(), &self.data).path(MANIFEST);
-        let signed = files::read_small(&*self.disk, &path, MANIFEST_BYTES as u64).ok().flatten()?;
+        let remembered = Remembered::of(self.disk.clone(), &self.data);
+        let signed = files::read_small(&*self.disk, &remembered.path(MANIFEST), MANIFEST_BYTES as u64).ok().flatten()?;
         let manifest = SnapshotManifest::verify(&signed, &self.key).ok()?;
-        let file = self.data.join("snapshots").join(manifest.name());
-        let length = self.disk.open(&file, OpenMode::Read).and_then(|file| file.length()).ok()?;
-        (length == manifest.bytes).then_some((signed, manifest, file))
+        let is_it = |file: &PathBuf| {
+            let length = self.disk.open(file, OpenMode::Read).and_then(|file| file.length());
+            length.is_ok_and(|length| length == manifest.bytes)
+        };
+        let files = [remembered.path(KEPT), self.data.join("snapshots").join(manifest.name())];
+        let file = files.into_iter().find(is_it)?;
+        Some((signed, manifest, file))
     }
 }

@@ -5,14 +5,16 @@
 //! from the last verified state, and only an operator's word ends it.
 
 mod begin;
+mod fetching;
 pub mod kept;
 mod line;
 mod options;
 mod patience;
 mod pulling;
+mod refreshing;
 mod standing;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -23,6 +25,7 @@ use tokio::sync::watch;
 pub use begin::begin;
 pub use line::{HubAddress, LineError};
 pub use options::FollowOptionsError;
+pub use refreshing::keep_a_snapshot;
 pub use standing::{FollowStanding, Standings};
 
 use super::intake::{Intake, IntakeError, Share};
@@ -92,6 +95,12 @@ pub enum FollowError {
     /// The program is ending.
     #[error("the program is ending")]
     Stopping,
+}
+
+impl FollowError {
+    fn file(path: &Path) -> impl FnOnce(std::io::Error) -> FollowError + '_ {
+        move |source| FollowError::File { path: path.to_owned(), source }
+    }
 }
 
 impl From<IntakeError> for FollowError {
