@@ -351,6 +351,9 @@ pub const API_STOP_TIMEOUT_MS: u64 = 3_000;
 /// Between two looks at whether certificates were renewed.
 pub const API_REREAD_MS: u64 = 1_000;
 
+/// From how many days before its end on the log speaks of the server's own certificate.
+pub const API_WARN_DAYS: u64 = 30;
+
 /// Lines a second that the log gives to those who are turned away; the rest is counted.
 pub const API_TURNED_AWAY_LINES_PER_S: u32 = 10;
 

@@ -8,8 +8,8 @@ use std::net::IpAddr;
 use bytes::BytesMut;
 use common::{HOSPITAL, Place, Row, run_with_input, shikaku};
 use serde_json::Value;
-use shikaku::audit::Via;
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::Door;
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
@@ -91,7 +91,7 @@ fn a_token_that_finds_nobody_too_often_waits_for_the_next_minute_and_loopback_ne
         };
         let mut out = BytesMut::new();
         let mut reply = Reply::new(&mut out);
-        service.respond(&request, Via::Fast, &mut reply);
+        service.respond(&request, Door::Fast, &mut reply);
         (reply.status_code(), reply.retry_after())
     };
     let answers: Vec<_> = (0..20)

@@ -210,16 +210,27 @@ fn tokens_are_made_listed_and_revoked_under_a_running_server() {
     let list = place.run("token list", &[]).ends(0).out;
     let names: Vec<&str> = list.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(names.len(), 2);
-    assert!(list.contains(HOSPITAL) && list.contains(" lookup") && list.contains(" monitor"), "{list}");
+    assert!(list.contains(HOSPITAL) && list.contains(" institution") && list.contains(" operator"), "{list}");
     let stored = place.read("data/tokens");
     assert!(!list.contains(token.trim()) && !stored.contains(token.trim()), "a token is shown once");
 
-    let name = list.lines().find(|line| line.ends_with("lookup")).unwrap().split(' ').next().unwrap();
+    let name = list.lines().find(|line| line.ends_with("institution")).unwrap().split(' ').next().unwrap();
     place.run("token revoke", &[name]).ends(0);
     eventually("the revoked token is refused", || ask_with(&server, Some(&bearer), &body).status == 401);
     place.run("token revoke", &[name]).ends(1);
     place.run("token add", &["--institution", "12345", "--role", "lookup"]).ends(1);
     place.run("token add", &["--institution", HOSPITAL, "--role", "king"]).ends(2);
+    // An institution is its code; a machine may have a name. The words of before are still understood.
+    let unnamed = place.run("token add", &["--name", "north", "--role", "institution"]).ends(1);
+    assert!(unnamed.err.contains("institution code of 10 digits"), "{}", unnamed.err);
+    place.run("token add", &["--name", "kokuho-13", "--role", "clearing_house"]).ends(0);
+    for word in ["lookup", "register", "follow", "monitor"] {
+        place.run("token add", &["--institution", HOSPITAL, "--role", word]).ends(0);
+    }
+    let list = place.run("token list", &[]).ends(0).out;
+    for who in ["kokuho-13 clearing_house", "0110113719 institution", "0110113719 authority", "0110113719 replica"] {
+        assert!(list.contains(who), "{list}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::serve::config::Config;
 use crate::serve::fast::{Method, Reply, Request};
 use crate::serve::service::Service;
 use crate::serve::tokens::Tokens;
+use crate::tls::{ClientTls, CredentialFiles};
 
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("where").required(true).args(["data", "url"])))]
@@ -26,9 +27,18 @@ pub(super) struct LookupArguments {
     /// The data directory, or
     #[arg(long)]
     data: Option<PathBuf>,
-    /// a server: http://HOST:PORT (its token from SHIKAKU_TOKEN)
+    /// a server: http://HOST:PORT or https://HOST:PORT (a token from SHIKAKU_TOKEN)
     #[arg(long)]
     url: Option<String>,
+    /// The authority that signed the server's certificate, for https
+    #[arg(long, requires = "url")]
+    ca: Option<PathBuf>,
+    /// One's own certificate, for https
+    #[arg(long, requires_all = ["ca", "client_key"])]
+    client_certificate: Option<PathBuf>,
+    /// Its key
+    #[arg(long, requires = "client_certificate")]
+    client_key: Option<PathBuf>,
     /// A member: INSURER:SYMBOL:NUMBER:BRANCH
     #[arg(long, requires = "born")]
     member: Option<String>,
@@ -67,7 +77,7 @@ pub(super) fn run(arguments: &LookupArguments) -> Result<Ended, CommandError> {
     target.push_str(&format!("consent={}", arguments.consent));
     let (status, answer) = match (&arguments.data, &arguments.url) {
         (_, Some(url)) => {
-            let client = Client::of_url(url)?;
+            let client = Client::of_url(url, tls(arguments).as_ref())?;
             let token = std::env::var("SHIKAKU_TOKEN").map(|token| format!("Bearer {token}")).ok();
             ask(&client, &target, content_type, token.as_deref(), body)?
         }
@@ -88,6 +98,13 @@ pub(super) fn run(arguments: &LookupArguments) -> Result<Ended, CommandError> {
     };
     say(String::from_utf8_lossy(&answer).trim_end());
     Ok(if status == 200 { Ended::Done } else { Ended::Failed })
+}
+
+/// What https is spoken with.
+fn tls(arguments: &LookupArguments) -> Option<ClientTls> {
+    let own = arguments.client_certificate.clone().zip(arguments.client_key.clone());
+    let own = own.map(|(certificate, key)| CredentialFiles { certificate, key });
+    arguments.ca.clone().map(|ca| ClientTls { ca, own })
 }
 
 fn ask(

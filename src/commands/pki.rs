@@ -1,6 +1,6 @@
-//! `shikaku pki init|issue`: certificates for a small site that has no authority of its own.
+//! `shikaku pki init|issue|revoke`: certificates for a small site that has no authority of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
@@ -11,7 +11,7 @@ use super::who::WhoArguments;
 use super::{CommandError, Ended, now};
 use crate::audit::TokenId;
 use crate::limits::{PKI_CA_DAYS, PKI_CERTIFICATE_DAYS, PKI_DAYS_MAX};
-use crate::serve::roles::Role;
+use crate::serve::roles::{Identity, Role};
 use crate::tls::pki::{NewFile, Order, SiteAuthority, write_new};
 
 #[derive(Debug, Args)]
@@ -60,10 +60,18 @@ enum PkiCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-fn days() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(PKI_DAYS_MAX))
+    /// Take a certificate back: the authority's list of those that are no longer believed
+    Revoke {
+        /// The authority's directory; the list is `ca.crl` in it
+        #[arg(long)]
+        ca: PathBuf,
+        /// The certificate
+        #[arg(long)]
+        certificate: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn run(arguments: &PkiArguments) -> Result<Ended, CommandError> {
@@ -81,32 +89,48 @@ pub(super) fn run(arguments: &PkiArguments) -> Result<Ended, CommandError> {
         }
         PkiCommand::Issue { ca, who, role, host, days, out, json } => {
             let identity = who.identity(role)?;
-            let authority = SiteAuthority::read(ca)?;
             let order = Order { name: identity.to_string(), uri: identity.urn(), hosts: host.clone(), days: *days };
-            let signed = authority.issue(&order, now_unix_s)?;
-            let stem = format!("{}-{}", identity.role(), identity.who());
-            let (certificate, key) = (format!("{stem}.crt"), format!("{stem}.key"));
-            let file =
-                |name: &str, content: &str, is_secret| NewFile { name: name.to_owned(), content: content.to_owned(), is_secret };
-            let files = [
-                file("ca.crt", &authority.certificate, false),
-                file(&certificate, &signed.certificate, false),
-                file(&key, &signed.key, true),
-            ];
-            write_new(out, &files)?;
-            let (id, last_day) = (TokenId::of_hash(&signed.fingerprint).to_string(), &signed.last_day);
-            let (certificate, key) = (out.join(certificate), out.join(key));
+            issue(&SiteAuthority::read(ca)?, &identity, &order, out, *json)?;
+        }
+        PkiCommand::Revoke { ca, certificate, json } => {
+            let revoked = SiteAuthority::read(ca)?.revoke(ca, certificate, now_unix_s)?;
+            let list = ca.join("ca.crl");
             if *json {
-                let made = json!({
-                    "identity": identity.urn(), "id": id, "ends": last_day, "hosts": host,
-                    "certificate": certificate, "key": key, "ca": out.join("ca.crt"),
-                });
-                say(&made.to_string());
+                say(&json!({ "list": list, "revoked": revoked }).to_string());
             } else {
-                say(&format!("{}: {identity}, ends {last_day}; the audit calls it {id}", certificate.display()));
-                say(&format!("{}: its key", key.display()));
+                say(&format!("{}: {revoked} revoked; carry it to every server that is to turn them away", list.display()));
             }
         }
     }
     Ok(Ended::Done)
+}
+
+fn issue(authority: &SiteAuthority, identity: &Identity, order: &Order, out: &Path, json: bool) -> Result<(), CommandError> {
+    let signed = authority.issue(order, now() / 1000)?;
+    let stem = format!("{}-{}", identity.role(), identity.who());
+    let (certificate, key) = (format!("{stem}.crt"), format!("{stem}.key"));
+    let file = |name: &str, content: &str, is_secret| NewFile { name: name.to_owned(), content: content.to_owned(), is_secret };
+    let files = [
+        file("ca.crt", &authority.certificate, false),
+        file(&certificate, &signed.certificate, false),
+        file(&key, &signed.key, true),
+    ];
+    write_new(out, &files)?;
+    let (id, last_day) = (TokenId::of_hash(&signed.fingerprint).to_string(), &signed.last_day);
+    let (certificate, key) = (out.join(certificate), out.join(key));
+    if json {
+        let made = json!({
+            "identity": identity.urn(), "id": id, "ends": last_day, "hosts": order.hosts,
+            "certificate": certificate, "key": key, "ca": out.join("ca.crt"),
+        });
+        say(&made.to_string());
+    } else {
+        say(&format!("{}: {identity}, ends {last_day}; the audit calls it {id}", certificate.display()));
+        say(&format!("{}: its key", key.display()));
+    }
+    Ok(())
+}
+
+fn days() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(PKI_DAYS_MAX))
 }

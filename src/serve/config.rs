@@ -141,6 +141,8 @@ pub struct ApiConfig {
     pub key: Option<PathBuf>,
     /// The authority that signs the certificates of those who ask, PEM. Off loopback it must be there.
     pub client_ca: Option<PathBuf>,
+    /// What that authority has taken back, PEM.
+    pub client_crl: Option<PathBuf>,
     /// Whether TLS 1.2 is spoken too.
     pub tls12: bool,
     /// Connections at once.

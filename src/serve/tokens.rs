@@ -191,7 +191,7 @@ mod tests {
         assert!(matches!(Tokens::read(&path), Err(TokenError::Line { line: 1, .. })));
     }
 
-    fn hex(number: u8) -> blake3::HexString {
-        blake3::Hash::from_bytes([number; 32]).to_hex()
+    fn hex(number: u8) -> String {
+        blake3::Hash::from_bytes([number; 32]).to_hex().to_string()
     }
 }

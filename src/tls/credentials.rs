@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use super::TlsError;
+use super::{PeerCertificate, TlsError};
 
 /// Where somebody's certificate and private key lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,12 @@ impl CredentialFiles {
     /// Reads both.
     pub(super) fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         Ok((read_certificates(&self.certificate)?, read_key(&self.key)?))
+    }
+
+    /// From when on the certificate is no longer valid, seconds since 1970; 0 where it does not say.
+    pub fn expires_unix_s(&self) -> Result<u64, TlsError> {
+        let chain = read_certificates(&self.certificate)?;
+        Ok(chain.first().and_then(PeerCertificate::read).map_or(0, |certificate| certificate.expires_unix_s))
     }
 
     /// What cannot be done with them, in words.
@@ -48,6 +54,15 @@ pub(super) fn read_authorities(path: &Path) -> Result<RootCertStore, TlsError> {
         added.map_err(|error| TlsError::Unusable { path: path.to_owned(), why: error.to_string() })?;
     }
     Ok(roots)
+}
+
+/// The lists of revoked certificates of a file, at least one.
+pub(super) fn read_revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let lists = CertificateRevocationListDer::pem_slice_iter(&read(path)?).collect::<Result<Vec<_>, _>>();
+    match lists {
+        Ok(lists) if !lists.is_empty() => Ok(lists),
+        Ok(_) | Err(_) => Err(TlsError::NoRevocations { path: path.to_owned() }),
+    }
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {

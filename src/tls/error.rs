@@ -19,6 +19,12 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// A file holds no list of revoked certificates.
+    #[error("{}: no list of revoked certificates in PEM form stands there", path.display())]
+    NoRevocations {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file holds no private key.
     #[error("{}: no private key in PEM form stands there", path.display())]
     NoKey {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 
-use super::credentials::read_authorities;
+use super::credentials::{read_authorities, read_revocations};
 use super::judged::{Judge, Judged};
 use super::provider::{provider, versions};
 use super::{CredentialFiles, TlsError};
@@ -27,6 +27,8 @@ pub struct ServerTls {
     pub own: CredentialFiles,
     /// The authorities whose clients it believes; without them no client can show who it is.
     pub client_ca: Option<PathBuf>,
+    /// What those authorities have taken back: a list of each of them, whoever signed a client. Without it nothing was.
+    pub client_crl: Option<PathBuf>,
     /// Whether clients must show who they are. Without authorities that cannot be asked for.
     pub clients: ClientCertificates,
     /// Whether TLS 1.2 is spoken too.
@@ -53,6 +55,10 @@ pub fn server_config(tls: &ServerTls, judge: Judge) -> Result<Arc<ServerConfig>,
         (None, ClientCertificates::Optional) => builder.with_no_client_auth(),
         (Some(path), clients) => {
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(read_authorities(path)?), provider);
+            let verifier = match &tls.client_crl {
+                Some(path) => verifier.with_crls(read_revocations(path)?).only_check_end_entity_revocation(),
+                None => verifier,
+            };
             let verifier = match clients {
                 ClientCertificates::Required => verifier,
                 ClientCertificates::Optional => verifier.allow_unauthenticated(),

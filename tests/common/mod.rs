@@ -9,6 +9,7 @@ pub mod liar;
 pub mod limits;
 pub mod proof;
 pub mod proxy;
+pub mod site;
 pub mod small_disk;
 
 use std::ffi::OsStr;
@@ -291,13 +292,24 @@ impl Answer {
 }
 
 /// One connection.
-pub struct Http(BufReader<TcpStream>);
+pub struct Http<S: Read + Write = TcpStream>(BufReader<S>);
 
 impl Http {
     pub fn to(address: SocketAddr) -> Http {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
+        Http::over(connected(address))
+    }
+}
+
+/// A connection on which nothing is waited for longer than is reasonable.
+pub fn connected(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+impl<S: Read + Write> Http<S> {
+    pub fn over(stream: S) -> Http<S> {
         Http(BufReader::new(stream))
     }
 
@@ -321,16 +333,23 @@ impl Http {
     }
 
     pub fn receive(&mut self) -> Answer {
+        self.try_receive().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// An answer, or how the connection ended.
+    pub fn try_receive(&mut self) -> std::io::Result<Answer> {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert!(self.0.read_line(&mut head).unwrap() > 0, "the connection ended: {head:?}");
+            if self.0.read_line(&mut head)? == 0 {
+                return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, format!("the connection ended: {head:?}")));
+            }
         }
         let mut answer = Answer { status: head[9..12].parse().unwrap(), head, body: String::new() };
         let length = answer.header("Content-Length").unwrap().parse().unwrap();
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body).unwrap();
+        self.0.read_exact(&mut body)?;
         answer.body = String::from_utf8(body).unwrap();
-        answer
+        Ok(answer)
     }
 
     pub fn question(&mut self, body: &str) -> Answer {

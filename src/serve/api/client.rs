@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
 
 use super::{AppliedBody, CONTROL_SOCKET, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
 use crate::domain::identifier::AuthorityCode;
@@ -20,6 +21,7 @@ use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::snapshot::SnapshotSummary;
 use crate::registry::verify::VerifyReport;
 use crate::registry::{Applied, KnownFile};
+use crate::tls::{ClientTls, client_config, server_name};
 
 /// What went wrong between a command and a server.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +38,11 @@ pub enum ClientError {
     #[error("{0}")]
     Refused(String),
     /// The URL is not one.
-    #[error("{0}: a URL like http://127.0.0.1:8470 is needed")]
+    #[error("{0}: a URL like http://127.0.0.1:8470 is needed, or https:// with --ca")]
     Url(String),
+    /// The line cannot be secured.
+    #[error(transparent)]
+    Tls(#[from] crate::tls::TlsError),
 }
 
 /// A connection to a server, used by one command.
@@ -69,20 +74,25 @@ impl Client {
         }
     }
 
-    /// Connects to `http://HOST:PORT`.
-    pub fn of_url(url: &str) -> Result<Client, ClientError> {
-        let host = url.strip_prefix("http://").map(|rest| rest.trim_end_matches('/'));
-        let host = host.filter(|host| !host.is_empty() && !host.contains('/'));
-        let host = host.ok_or_else(|| ClientError::Url(url.to_owned()))?.to_owned();
-        let address = if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
-            host.clone()
-        } else {
-            format!("{host}:80")
+    /// Connects to `http://HOST:PORT`, or to `https://HOST:PORT` where it is said whom to believe.
+    pub fn of_url(url: &str, tls: Option<&ClientTls>) -> Result<Client, ClientError> {
+        let wrong = || ClientError::Url(url.to_owned());
+        let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+        let host = Some(rest.trim_end_matches('/')).filter(|host| !host.is_empty() && !host.contains('/')).ok_or_else(wrong)?;
+        let (port, tls) = match (scheme, tls) {
+            ("http", None) => (80, None),
+            ("https", Some(tls)) => (443, Some(tls)),
+            _ => return Err(wrong()),
         };
+        let with_port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let (name, address) = with_port.map_or_else(|| (host, format!("{host}:{port}")), |(name, _)| (name, host.to_owned()));
         let runtime = runtime()?;
-        let stream = runtime.block_on(TcpStream::connect(&address));
-        let stream = stream.map_err(|error| ClientError::Connection { to: url.to_owned(), what: error.to_string() })?;
-        Client::over(runtime, stream, host, url)
+        let broken = |error: std::io::Error| ClientError::Connection { to: url.to_owned(), what: error.to_string() };
+        let stream = runtime.block_on(TcpStream::connect(&address)).map_err(broken)?;
+        let Some(tls) = tls else { return Client::over(runtime, stream, host.to_owned(), url) };
+        let (connector, name) = (TlsConnector::from(client_config(tls)?), server_name(name)?);
+        let stream = runtime.block_on(connector.connect(name, stream)).map_err(broken)?;
+        Client::over(runtime, stream, host.to_owned(), url)
     }
 
     fn over<S>(runtime: tokio::runtime::Runtime, stream: S, host: String, to: &str) -> Result<Client, ClientError>
@@ -93,7 +103,7 @@ impl Client {
         let sender = runtime.block_on(async {
             let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
             tokio::spawn(connection);
-            Ok(sender)
+            Ok::<_, ClientError>(sender)
         })?;
         Ok(Client { runtime, sender: Mutex::new(sender), host })
     }

@@ -5,6 +5,7 @@
 //! written over.
 
 mod files;
+mod revoking;
 mod site;
 
 use std::path::PathBuf;
@@ -46,6 +47,20 @@ pub enum PkiError {
     /// Not a host's name or address.
     #[error("{0} is no host name and no IP address")]
     Host(String),
+    /// A certificate that this authority did not sign, or its own.
+    #[error("{}: not a certificate that this authority signed", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// What stands where the list was is none.
+    #[error("{}: not a list of revoked certificates; put back the copy that a server has, beside {beside}", path.display())]
+    NoList {
+        /// The file.
+        path: PathBuf,
+        /// The authority's certificate.
+        beside: &'static str,
+    },
     /// The days do not make a time.
     #[error("so many days are no time")]
     Days,

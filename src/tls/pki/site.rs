@@ -20,6 +20,9 @@ pub(super) const CERTIFICATE: &str = "ca.crt";
 /// Its key: whoever has it can be anybody.
 pub(super) const KEY: &str = "ca.key";
 
+/// `serialNumber` in a name (X.520).
+const SERIAL_NUMBER_OID: [u64; 4] = [2, 5, 4, 5];
+
 /// A site's authority.
 #[derive(Debug)]
 pub struct SiteAuthority {
@@ -61,6 +64,9 @@ impl SiteAuthority {
     pub fn create(directory: &Path, name: &str, days: u32, now_unix_s: u64) -> Result<SiteAuthority, PkiError> {
         let key = KeyPair::generate().map_err(|error| making(&error))?;
         let mut params = params(name, days, now_unix_s)?;
+        // Two authorities are two names, even where people call them alike: whoever meets the wrong one says so.
+        let serial = params.serial_number.as_ref().map(SerialNumber::to_string).unwrap_or_default();
+        params.distinguished_name.push(DnType::CustomDnType(SERIAL_NUMBER_OID.to_vec()), serial);
         // It signs ends, and no authority below it.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -93,6 +99,10 @@ impl SiteAuthority {
         Ok(SiteAuthority { issuer, certificate, expires_unix_s: read.expires_unix_s })
     }
 
+    pub(super) const fn issuer(&self) -> &Issuer<'static, KeyPair> {
+        &self.issuer
+    }
+
     /// Signs a certificate and makes its key. One with host names serves and calls, one without only calls.
     pub fn issue(&self, order: &Order, now_unix_s: u64) -> Result<Signed, PkiError> {
         let key = KeyPair::generate().map_err(|error| making(&error))?;
@@ -120,7 +130,7 @@ impl SiteAuthority {
     }
 }
 
-fn making(error: &rcgen::Error) -> PkiError {
+pub(super) fn making(error: &rcgen::Error) -> PkiError {
     PkiError::Making(error.to_string())
 }
 

@@ -1,6 +1,8 @@
 //! A look-up over TLS: its body read within limits, answered by the service.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -9,6 +11,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::turned_away::TurnedAway;
@@ -93,13 +96,30 @@ pub(super) async fn look_up(State(answering): State<Arc<Answering>>, peer: axum:
     let Ok(response) = answered.await else { return refusal(&FAILED) };
     match place {
         None => response,
-        // The place goes with the body.
-        Some(place) => response.map(|body| {
-            Body::new(body.map_frame(move |frame| {
-                let _ = &place;
-                frame
-            }))
-        }),
+        Some(place) => response.map(|body| Body::new(Placed { body, _place: place })),
+    }
+}
+
+/// A body that gives its place back when it has been sent.
+struct Placed {
+    body: Body,
+    _place: OwnedSemaphorePermit,
+}
+
+impl hyper::body::Body for Placed {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -31,7 +31,7 @@ use super::answering::{Answering, look_up};
 use super::following::guard;
 use super::turned_away::TurnedAway;
 use super::{Peer, RemoteError, RemoteLimits, RemoteOptions};
-use crate::limits::{API_HEADERS_MAX, API_REREAD_MS, API_UNREAD_TIMEOUT_MS};
+use crate::limits::{API_HEADERS_MAX, API_REREAD_MS, API_UNREAD_TIMEOUT_MS, API_WARN_DAYS};
 use crate::serve::FORBIDDEN;
 use crate::serve::api::look_up::refusal;
 use crate::serve::clock::now_unix_ms;
@@ -42,6 +42,8 @@ use crate::tls::{PeerCertificate, ServerTls, server_config};
 
 /// After the system could not give a connection, for want of descriptors for instance.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// The port, and everything that its connections share.
 pub(super) struct Listener {
@@ -113,10 +115,15 @@ impl Listener {
         }
     }
 
-    /// Notices certificates that were renewed, for ever. New connections have the new ones; what cannot be used changes nothing.
+    /// Notices certificates that were renewed, for ever, and says each day when its own is about to end. New connections have the new
+    /// ones; what cannot be used changes nothing.
     pub(super) async fn reread(&self) {
-        let mut last = self.modified();
+        let (mut last, mut last_day) = (self.modified(), None);
         loop {
+            let day = now_unix_ms() / DAY_MS;
+            if last_day.replace(day) != Some(day) {
+                self.warn_of_the_end();
+            }
             tokio::time::sleep(Duration::from_millis(API_REREAD_MS)).await;
             let now = self.modified();
             if now == last {
@@ -133,8 +140,17 @@ impl Listener {
         }
     }
 
+    fn warn_of_the_end(&self) {
+        let Ok(expires_unix_s) = self.tls.own.expires_unix_s() else { return };
+        let left_ms = (expires_unix_s * 1000).saturating_sub(now_unix_ms());
+        if left_ms < API_WARN_DAYS * DAY_MS {
+            tracing::warn!(days = left_ms / DAY_MS, "the API's own certificate ends; issue another and put it in its place");
+        }
+    }
+
     fn modified(&self) -> Vec<Option<SystemTime>> {
-        let files = [Some(&self.tls.own.certificate), Some(&self.tls.own.key), self.tls.client_ca.as_ref()];
+        let tls = &self.tls;
+        let files = [Some(&tls.own.certificate), Some(&tls.own.key), tls.client_ca.as_ref(), tls.client_crl.as_ref()];
         let modified = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
         files.into_iter().flatten().map(|path| modified(path)).collect()
     }

@@ -32,6 +32,9 @@ pub enum RemoteError {
         /// Where it was to listen.
         address: SocketAddr,
     },
+    /// A list of nobody's.
+    #[error("client_crl under [api] needs the authority whose list it is, as client_ca")]
+    ListWithoutCa,
     /// Certificates or keys cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -54,7 +57,8 @@ impl RemoteOptions {
         };
         let clients = if is_loopback(listen) { ClientCertificates::Optional } else { ClientCertificates::Required };
         let own = CredentialFiles { certificate, key };
-        let tls = ServerTls { own, client_ca: config.client_ca.clone(), clients, tls12: config.tls12 };
+        let (client_ca, client_crl) = (config.client_ca.clone(), config.client_crl.clone());
+        let tls = ServerTls { own, client_ca, client_crl, clients, tls12: config.tls12 };
         let mut limits = RemoteLimits::default();
         limits.connections_max = config.connections_max.unwrap_or(limits.connections_max);
         Ok(Some(RemoteOptions { listen, tls, limits }))
@@ -62,6 +66,9 @@ impl RemoteOptions {
 
     /// Off loopback somebody must vouch for whoever asks.
     pub(super) fn check(&self) -> Result<(), RemoteError> {
+        if self.tls.client_crl.is_some() && self.tls.client_ca.is_none() {
+            return Err(RemoteError::ListWithoutCa);
+        }
         let asks = self.tls.client_ca.is_some() && self.tls.clients == ClientCertificates::Required;
         if asks || is_loopback(self.listen) { Ok(()) } else { Err(RemoteError::NoClientCa { address: self.listen }) }
     }
