@@ -87,3 +87,20 @@ fn no_bit_that_flips_while_a_whole_log_is_read_makes_a_torn_tail_of_its_end() {
     }
     assert!(noticed > 50, "{noticed}");
 }
+
+#[test]
+fn a_part_of_a_frame_that_was_cut_off_does_not_come_back_in_a_sealed_segment() {
+    for seed in 0..60 {
+        let disk = SimulatedDisk::new(seed);
+        let mut writer = begin(&disk).with_segment_bytes_max(3_000);
+        append(&mut writer, "one").unwrap();
+        // Room for a part of the next frame, which would fit the segment.
+        disk.set_faults(Faults { capacity_bytes: Some(disk.used_bytes() + 900), ..Faults::default() });
+        assert!(append(&mut writer, &"two".repeat(500)).is_err());
+        disk.set_faults(Faults::default());
+        append(&mut writer, &"two, in a segment of its own".repeat(100)).unwrap();
+        assert_eq!(reader(&disk).segment_paths().len(), 2);
+        let disk = disk.after_power_failure(Aftermath::Torn);
+        assert_eq!(read(&disk).unwrap().0, 2, "seed {seed}");
+    }
+}

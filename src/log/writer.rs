@@ -31,6 +31,8 @@ pub struct LogWriter {
     length: u64,
     position: Position,
     durable_through: u64,
+    /// The file may hold, or lack, what is not durable: frames, or a cut.
+    is_dirty: bool,
     ends_with_a_mark: bool,
     pub(super) segment_bytes_max: u64,
     poisoned: bool,
@@ -52,6 +54,7 @@ impl LogWriter {
             length: SEGMENT_HEAD as u64,
             position: at,
             durable_through: at.sequence,
+            is_dirty: false,
             ends_with_a_mark: true,
             segment_bytes_max: SEGMENT_BYTES_MAX,
             poisoned: false,
@@ -71,6 +74,8 @@ impl LogWriter {
             length: end.offset,
             position: end.position,
             durable_through: end.position.sequence,
+            // A torn tail was cut durably.
+            is_dirty: false,
             ends_with_a_mark: end.ends_with_a_mark,
             segment_bytes_max: SEGMENT_BYTES_MAX,
             poisoned: false,
@@ -115,6 +120,7 @@ impl LogWriter {
             self.sync()?;
             self.begin_next_segment(&[], time_unix_ms)?;
         }
+        self.is_dirty = true;
         if let Err(source) = self.file.append(frames) {
             self.recover_from_short_write();
             return Err(LogError::Disk { path: self.path.clone(), source });
@@ -132,6 +138,7 @@ impl LogWriter {
     /// Notes that everything appended is durable.
     pub(super) fn is_durable(&mut self) {
         self.durable_through = self.position.sequence;
+        self.is_dirty = false;
     }
 
     /// Makes everything appended durable; returns the last durable sequence. A sync that fails poisons the writer: what the disk
@@ -140,7 +147,7 @@ impl LogWriter {
         if self.poisoned {
             return Err(LogError::Poisoned);
         }
-        if self.durable_through < self.position.sequence {
+        if self.is_dirty {
             if let Err(source) = self.sync_file() {
                 self.poison();
                 return Err(LogError::Disk { path: self.path.clone(), source });
