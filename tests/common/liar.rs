@@ -52,6 +52,7 @@ impl Liar {
         let tls = ServerTls {
             own: files(certificates.of("replica", "liar")),
             client_ca: Some(certificates.authority()),
+            client_crl: None,
             clients: ClientCertificates::Required,
             tls12: false,
         };
