@@ -34,6 +34,11 @@ AppendAheadOfTheSync|simulation|following::following_frame_by_frame
 LeaveWhatDiverged|simulation|following::a_frame_that_diverges
 HandOnWhatIsNotAcknowledged|registry|publishing::bytes_behind
 FollowBeforeTheLog|simulation|following::following_frame_by_frame
+BelieveAnySignature|sync|refusing::a_forged_checkpoint
+TakeWhatLeadsElsewhere|sync|refusing::truncated_swapped
+ForgetWhatWasSigned|sync|refusing::an_old_checkpoint
+SkipTheSignedState|sync|refusing::a_state_that_is_not
+PassOnWhatIsNotApplied|sync|taking::what_a_relay_passes_on
 SkipTheAuditsSync|lib|audit::tests::crashing
 SkipTheAuditsChain|lib|audit::tests::tampering
 '
@@ -43,7 +48,7 @@ words_of() {
   grep -B1 "^    $1,\$" src/sabotage.rs | sed -n 's|^    /// \(.*\)\.$|\1|p'
 }
 
-cargo test --locked --features sabotage --no-run --message-format=json --lib --test simulation --test registry \
+cargo test --locked --features sabotage --no-run --message-format=json --lib --test simulation --test registry --test sync \
   2>/dev/null >"${TMPDIR:-/tmp}/sabotage-$$.json" || {
   echo "the build with the switches failed; build it by hand: cargo test --features sabotage --no-run"
   exit 1

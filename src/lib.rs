@@ -21,4 +21,5 @@ pub mod registry;
 mod sabotage;
 pub mod serve;
 pub mod store;
+pub mod sync;
 pub mod tls;

@@ -247,6 +247,59 @@ const _: () = assert!(AUDIT_RING_WORDS.is_power_of_two() && MISSES_TOKENS_MAX.is
 const _: () = assert!(AUDIT_RING_WORDS > 16 * AUDIT_BATCH_LINES_MAX * 2);
 const _: () = assert!(AUDIT_BATCH_LINES_MAX <= BATCH_LINES_MAX && BATCH_LINES_MAX <= u16::MAX as usize);
 
+/// Segments that a checkpoint tells of, 40 bytes each: sixteen tebibytes of log.
+pub const CHECKPOINT_SEGMENTS_MAX: usize = 1 << 16;
+
+/// A checkpoint is signed anew when it is this old, though the log stands still: its time is how followers know that the hub lives.
+pub const CHECKPOINT_RENEW_MS: u64 = 10_000;
+
+/// The longest that a follower may ask a checkpoint to be waited for, seconds.
+pub const CHECKPOINT_WAIT_S_MAX: u64 = 30;
+
+/// Frames that wait in the spool for a signed place. Two places lie at most a segment apart.
+pub const SPOOL_BYTES_MAX: u64 = 512 << 20;
+
+/// What of them is held in memory; the rest lies in a file.
+pub const SPOOL_MEMORY_BYTES: usize = FOLLOWED_RUN_BYTES_MAX;
+
+const _: () = assert!(SPOOL_BYTES_MAX > crate::log::SEGMENT_BYTES_MAX + crate::log::FRAME_BYTES_MAX as u64);
+
+/// A piece of a segment or a snapshot on its way: what publishing holds of a file for each request.
+pub const SYNC_PIECE_BYTES: usize = 256 << 10;
+
+/// A connection to the hub, TLS included.
+pub const FOLLOW_CONNECT_TIMEOUT_MS: u64 = 10_000;
+
+/// An answer of which nothing more comes. A checkpoint may be waited for longer.
+pub const FOLLOW_IDLE_TIMEOUT_MS: u64 = 20_000;
+
+/// How long the hub is asked to wait for the next checkpoint, seconds. An operator's word, and a stop, wait no longer than this for the
+/// line to be left.
+pub const FOLLOW_WAIT_S: u64 = 20;
+
+/// The first pause after something failed; each failure in a row doubles it.
+pub const FOLLOW_RETRY_MS_MIN: u64 = 200;
+
+/// The longest pause.
+pub const FOLLOW_RETRY_MS_MAX: u64 = 30_000;
+
+/// How often in a row bytes may lead elsewhere than to the signed chain before the two logs are held to have parted.
+pub const FOLLOW_STRIKES_MAX: u32 = 3;
+
+/// Without word from the hub for so long, it is called unreachable.
+pub const FOLLOW_SILENCE_MS_MAX: u64 = 60_000;
+
+/// The share of a processor that applying may take, percent, when the configuration does not say.
+pub const FOLLOW_SHARE_PERCENT: u32 = 50;
+
+/// Between two looks at whether a relay's own followers could begin.
+pub const RELAY_SNAPSHOT_LOOK_MS: u64 = 30_000;
+
+/// Between two times that the newest checkpoint is written down.
+pub const FOLLOW_REMEMBER_MS: u64 = 1_000;
+
+const _: () = assert!(FOLLOW_WAIT_S <= CHECKPOINT_WAIT_S_MAX && FOLLOW_RETRY_MS_MIN < FOLLOW_RETRY_MS_MAX);
+const _: () = assert!(FOLLOW_SILENCE_MS_MAX > FOLLOW_WAIT_S * 1000 && FOLLOW_SILENCE_MS_MAX > CHECKPOINT_RENEW_MS);
 /// Connections over TLS at once. Each holds about 50 KiB while it is idle.
 pub const API_CONNECTIONS_MAX: usize = 256;
 

@@ -58,6 +58,16 @@ pub(crate) enum Sabotage {
     HandOnWhatIsNotAcknowledged,
     /// A directory that is to follow gets its name before its log is begun.
     FollowBeforeTheLog,
+    /// Whatever is signed is believed, whoever signed it.
+    BelieveAnySignature,
+    /// Frames are taken though they do not arrive at the signed chain.
+    TakeWhatLeadsElsewhere,
+    /// A checkpoint that ends before one seen earlier is accepted.
+    ForgetWhatWasSigned,
+    /// The state after a checkpoint's last frame is not compared with the signed one.
+    SkipTheSignedState,
+    /// A relay passes on what it has not applied.
+    PassOnWhatIsNotApplied,
     /// A look-up counts as kept in the audit without a sync.
     SkipTheAuditsSync,
     /// Blocks of the audit need not continue the chain.

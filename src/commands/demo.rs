@@ -64,6 +64,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Ended, CommandError> {
         listen: arguments.listen,
         tokens: arguments.data.join("tokens"),
         api: None,
+        follow: None,
         // What is made up can be made again.
         config: Config { snapshots: SnapshotConfig { enabled: false, ..SnapshotConfig::default() }, ..Config::default() },
     };

@@ -2,6 +2,8 @@
 
 mod audit;
 mod demo;
+mod follow;
+mod hub_key;
 mod import;
 mod lookup;
 mod masters;
@@ -55,6 +57,10 @@ enum Command {
     Token(token::TokenArguments),
     /// Make certificates for a small site: its private authority, and what that signs
     Pki(pki::PkiArguments),
+    /// Print the key that a hub's followers know it by
+    HubKey(hub_key::HubKeyArguments),
+    /// Say what becomes of a directory whose hub is no longer believed
+    Follow(follow::FollowArguments),
     /// Who asked about whom: show, verify and review the audit
     Audit(audit::AuditArguments),
 }
@@ -98,6 +104,10 @@ command_error_from!(
     crate::serve::api::remote::RemoteError,
     crate::serve::config::ConfigError,
     crate::population::PopulationError,
+    crate::sync::follow::FollowError,
+    crate::sync::follow::FollowOptionsError,
+    crate::sync::key::KeyError,
+    crate::sync::station::StationError,
     crate::tls::TlsError,
     crate::tls::pki::PkiError,
     serde_json::Error,
@@ -119,6 +129,8 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Masters(arguments) => masters::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Pki(arguments) => pki::run(&arguments),
+        Command::HubKey(arguments) => hub_key::run(&arguments),
+        Command::Follow(arguments) => follow::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
     };
     match ended {

@@ -27,6 +27,8 @@ use crate::serve::pages::Pages;
 use crate::serve::service::{FastService, Service};
 use crate::serve::snapshots::SnapshotKeeper;
 use crate::serve::tokens::Tokens;
+use crate::sync::follow::{self, FollowError, FollowOptions, Standings};
+use crate::sync::station::Station;
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -42,6 +44,12 @@ pub(super) struct ServeArguments {
     /// Where the API answers other machines over TLS, by the certificates named in the configuration [default: nowhere]
     #[arg(long)]
     api: Option<SocketAddr>,
+    /// The hub, or a relay of it, whose log is followed: https://hub.example:8471 [default: nobody]
+    #[arg(long)]
+    follow: Option<String>,
+    /// Of which prefectures rows are held, when a directory begins to follow: 13,14 [default: all]
+    #[arg(long, requires = "follow")]
+    prefectures: Option<String>,
     /// A configuration file (TOML)
     #[arg(long)]
     config: Option<PathBuf>,
@@ -53,6 +61,7 @@ pub(super) struct Serving<'s> {
     pub(super) listen: SocketAddr,
     pub(super) tokens: PathBuf,
     pub(super) api: Option<RemoteOptions>,
+    pub(super) follow: Option<FollowOptions>,
     pub(super) config: Config,
 }
 
@@ -60,7 +69,8 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<Ended, CommandError> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let tokens = arguments.tokens.clone().unwrap_or_else(|| arguments.data.join("tokens"));
     let api = RemoteOptions::of(&config.api, arguments.api)?;
-    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, api, config };
+    let follow = FollowOptions::of(&config.follow, arguments.follow.as_deref(), arguments.prefectures.as_deref())?;
+    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, api, follow, config };
     serve(&serving, |registry, address| {
         tracing::info!(%address, recipients = registry.figures().dossiers.load(Ordering::Relaxed), "ready");
     })
@@ -88,34 +98,42 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
         data_age_max_s: serving.config.data_age_max_hours.map(|hours| u64::from(hours) * 3600),
         ..OpenOptions::at(now())
     };
+    if !begin_to_follow(serving)? {
+        listener.stop();
+        return Ok(Ended::Done);
+    }
     let registry = Arc::new(Registry::open(serving.data, &options)?);
     for note in registry.notes() {
         tracing::info!("{note}");
     }
-    if registry.troubles().stops_writing().is_none() {
+    if registry.following().is_none() && registry.troubles().stops_writing().is_none() {
         prune_at_start(&registry)?;
     }
     if serving.config.audit {
         let _ = service.audit.set(open_audit(serving)?);
     }
     let stop = Arc::new(AtomicBool::new(false));
+    let (station, log) = Station::start(&registry, serving.follow.clone(), serving.api.is_some(), &stop)?;
     let housekeeping = Housekeeping {
         registry: registry.clone(),
         service: service.clone(),
         counters: listener.counters(),
+        following: station.standings(),
         tokens: serving.tokens.clone(),
         scrub_pause: Duration::from_secs(serving.config.scrub_pause_s.unwrap_or(SCRUB_PAUSE_S_DEFAULT)),
         started,
         stop: stop.clone(),
     };
-    let audit = service.audit.get().map(Auditor::status);
-    service.pages.store(Arc::new(Pages::of(&registry, Some(&listener.counters()), audit, started)));
+    housekeeping.write_pages();
     let threads = housekeeping.start()?;
-    let snapshots = SnapshotKeeper::new(registry.clone(), &serving.config.snapshots, stop.clone());
+    let mut snapshots = SnapshotKeeper::new(registry.clone(), &serving.config.snapshots, stop.clone());
+    if serving.api.is_some() && is_without_a_beginning(&registry)? {
+        snapshots.take_one_at_once();
+    }
     let snapshots = background::spawn("snapshots", move || snapshots.run());
     let snapshots = snapshots.map_err(|error| CommandError::new(format!("a thread: {error}")))?;
     let control = start_control(serving.data, registry.clone(), service.clone())?;
-    let api = start_api(serving, &service)?;
+    let api = start_api(serving, &service, log)?;
     // Answering begins when everything else stands.
     let _ = service.reader.set(registry.reader());
     notify(&[sd_notify::NotifyState::Ready]);
@@ -130,6 +148,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
         api.stop();
     }
     control.stop();
+    station.join();
     for thread in threads {
         if thread.join().is_err() {
             tracing::error!("a thread of the housekeeping panicked");
@@ -144,11 +163,33 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
 }
 
 /// The API for other machines, where one is asked for.
-fn start_api(serving: &Serving<'_>, service: &Arc<Service>) -> Result<Option<RemoteApi>, CommandError> {
+fn start_api(serving: &Serving<'_>, service: &Arc<Service>, log: Router) -> Result<Option<RemoteApi>, CommandError> {
     let Some(options) = &serving.api else { return Ok(None) };
-    let api = RemoteApi::start(options, service.clone(), Router::new())?;
+    let api = RemoteApi::start(options, service.clone(), log)?;
     tracing::info!(address = %api.local_addr(), tls12 = options.tls.tls12, "the API listens");
     Ok(Some(api))
+}
+
+/// Makes an empty directory one that follows, where somebody is to be followed; waits for the hub as long as it takes. False where the
+/// program was told to stop meanwhile.
+fn begin_to_follow(serving: &Serving<'_>) -> Result<bool, CommandError> {
+    let Some(options) = &serving.follow else { return Ok(true) };
+    let ending = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let registered = signal_hook::flag::register(signal, ending.clone());
+        registered.map_err(|error| CommandError::new(format!("signals: {error}")))?;
+    }
+    match follow::begin(serving.data, options, &ending) {
+        Ok(()) => Ok(true),
+        Err(FollowError::Stopping) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether those who would follow could not begin: the log does not go back to where its stream begins, and there is no snapshot.
+fn is_without_a_beginning(registry: &Registry) -> Result<bool, CommandError> {
+    let is_hub = registry.following().is_none() && registry.troubles().stops_writing().is_none();
+    Ok(is_hub && registry.newest_snapshot().is_none() && registry.oldest_sequence()? > 1)
 }
 
 /// Waits a little for a snapshot that is under way. One that takes longer ends with the process: it has no name yet.
@@ -233,6 +274,7 @@ struct Housekeeping {
     registry: Arc<Registry>,
     service: Arc<Service>,
     counters: Counters,
+    following: Option<Standings>,
     tokens: PathBuf,
     scrub_pause: Duration,
     started: Instant,
@@ -264,8 +306,7 @@ impl Housekeeping {
                 tracing::error!(%error, "maintenance failed");
             }
             if turn.is_multiple_of(10) {
-                let audit = self.service.audit.get().map(Auditor::status);
-                self.service.pages.store(Arc::new(Pages::of(&self.registry, Some(&self.counters), audit, self.started)));
+                self.write_pages();
             }
             if turn.is_multiple_of(20) {
                 self.reread_tokens(&mut tokens_changed);
@@ -274,6 +315,13 @@ impl Housekeeping {
             turn += 1;
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    fn write_pages(&self) {
+        let audit = self.service.audit.get().map(Auditor::status);
+        let following = self.following.as_ref().map(Standings::read);
+        let pages = Pages::of(&self.registry, Some(&self.counters), audit, following, self.started);
+        self.service.pages.store(Arc::new(pages));
     }
 
     fn reread_tokens(&self, last: &mut Option<SystemTime>) {
@@ -300,7 +348,7 @@ impl Housekeeping {
             return;
         }
         *last = Some(today);
-        if self.registry.troubles().stops_writing().is_some() {
+        if self.registry.following().is_some() || self.registry.troubles().stops_writing().is_some() {
             return;
         }
         match self.registry.prune_to(today, now()) {

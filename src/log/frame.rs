@@ -67,6 +67,14 @@ impl<'a> Frame<'a> {
         decode(bytes)
     }
 
+    /// Sequence and length, in bytes, of the frame that bytes begin with, by its head alone. Nothing of it is verified.
+    pub fn head_of(bytes: &[u8]) -> Result<(u64, usize), Fault> {
+        let head = bytes.first_chunk::<FRAME_HEAD>().ok_or(Fault::Short)?;
+        let length = frame_length(head)?;
+        let sequence = head.get(8..).and_then(|rest| rest.first_chunk::<8>()).ok_or(Fault::Short)?;
+        Ok((u64::from_le_bytes(*sequence), length))
+    }
+
     /// Appends the bytes of a frame to `out`.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();

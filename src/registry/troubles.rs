@@ -29,6 +29,22 @@ pub enum Trouble {
     SnapshotDamaged,
     /// Some source's data are older than the operator allows.
     OldData,
+    /// What the hub sends is not signed by the key that is followed; nothing more is taken from there.
+    HubSignature,
+    /// The hub has another stream than the one that is followed; nothing more is taken from there.
+    HubOtherStream,
+    /// The hub lost what it had signed; nothing more is taken from there.
+    HubRolledBack,
+    /// The hub's history is another one than the one that is held; nothing more is taken from there.
+    HubForked,
+    /// The state here is not the one that the hub signed; nothing more is taken from there.
+    HubDiverged,
+    /// The hub no longer holds the frames that follow: a snapshot is needed.
+    HubTooFar,
+    /// Something that came from the hub was refused; it is asked for again.
+    HubRefused,
+    /// There was no word from the hub for a while; it is tried again.
+    HubUnreachable,
 }
 
 impl Trouble {
@@ -47,6 +63,14 @@ impl Trouble {
             Trouble::SnapshotFailed => "snapshot_failed",
             Trouble::SnapshotDamaged => "snapshot_damaged",
             Trouble::OldData => "old_data",
+            Trouble::HubSignature => "hub_signature",
+            Trouble::HubOtherStream => "hub_other_stream",
+            Trouble::HubRolledBack => "hub_rolled_back",
+            Trouble::HubForked => "hub_forked",
+            Trouble::HubDiverged => "hub_diverged",
+            Trouble::HubTooFar => "hub_too_far",
+            Trouble::HubRefused => "hub_refused",
+            Trouble::HubUnreachable => "hub_unreachable",
         }
     }
 
@@ -54,6 +78,36 @@ impl Trouble {
     pub const fn is_of_snapshots(self) -> bool {
         matches!(self, Trouble::SnapshotFailed | Trouble::SnapshotDamaged)
     }
+
+    /// Whether nothing is taken from the hub until an operator says so.
+    pub const fn is_of_quarantine(self) -> bool {
+        matches!(
+            self,
+            Trouble::HubSignature
+                | Trouble::HubOtherStream
+                | Trouble::HubRolledBack
+                | Trouble::HubForked
+                | Trouble::HubDiverged
+                | Trouble::HubTooFar
+        )
+    }
+
+    /// The trouble of the hub's that has this word.
+    pub fn of_the_hub(word: &str) -> Option<Trouble> {
+        Trouble::OF_THE_HUB.into_iter().find(|trouble| trouble.word() == word)
+    }
+
+    /// What may be wrong with what a hub sends, in the order of the list.
+    pub const OF_THE_HUB: [Trouble; 8] = [
+        Trouble::HubSignature,
+        Trouble::HubOtherStream,
+        Trouble::HubRolledBack,
+        Trouble::HubForked,
+        Trouble::HubDiverged,
+        Trouble::HubTooFar,
+        Trouble::HubRefused,
+        Trouble::HubUnreachable,
+    ];
 
     /// Whether writing stops until a restart.
     pub const fn stops_writing(self) -> bool {

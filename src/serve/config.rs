@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use super::schedule::{Schedule, TimeOfDay};
 use crate::limits::{
-    API_CONNECTIONS_MAX, API_CONNECTIONS_MOST, AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, LOG_RETENTION_DAYS,
-    LOG_RETENTION_DAYS_MAX, MISSES_PER_MINUTE_MAX, SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN, SNAPSHOT_EVERY_S_MAX,
-    SNAPSHOT_EVERY_S_MIN, SNAPSHOTS_KEPT, SNAPSHOTS_KEPT_MAX, SNAPSHOTS_KEPT_MIN,
+    API_CONNECTIONS_MAX, API_CONNECTIONS_MOST, AUDIT_RETENTION_DAYS, AUDIT_SYNC_MS, AUDIT_WAIT_MS_MAX, FOLLOW_SHARE_PERCENT,
+    LOG_RETENTION_DAYS, LOG_RETENTION_DAYS_MAX, MISSES_PER_MINUTE_MAX, SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN,
+    SNAPSHOT_EVERY_S_MAX, SNAPSHOT_EVERY_S_MIN, SNAPSHOTS_KEPT, SNAPSHOTS_KEPT_MAX, SNAPSHOTS_KEPT_MIN,
 };
 
 /// What an operator may set.
@@ -40,6 +40,8 @@ pub struct Config {
     pub listener: ListenerConfig,
     /// The API over TLS.
     pub api: ApiConfig,
+    /// Whom this directory follows.
+    pub follow: FollowConfig,
 }
 
 /// What a look-up does when the audit cannot take its entry.
@@ -77,6 +79,7 @@ impl Default for Config {
             snapshots: SnapshotConfig::default(),
             listener: ListenerConfig::default(),
             api: ApiConfig::default(),
+            follow: FollowConfig::default(),
         }
     }
 }
@@ -144,6 +147,26 @@ pub struct ApiConfig {
     pub tls12: bool,
     /// Connections at once.
     pub connections_max: Option<usize>,
+}
+
+/// A hub that is followed. It is when an address is named here or with `--follow`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowConfig {
+    /// Where it is, or a relay of it: `https://hub.example:8471`.
+    pub url: Option<String>,
+    /// The hub's key, as `shikaku hub-key` prints it there, whoever passes on what it signed.
+    pub hub_key: Option<String>,
+    /// The authority whose servers are believed, PEM.
+    pub ca: Option<PathBuf>,
+    /// The certificate that is shown, PEM.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key, PEM.
+    pub key: Option<PathBuf>,
+    /// The prefectures whose rows are held, 1 to 47; all where none is named. It is settled when a directory begins to follow.
+    pub prefectures: Vec<usize>,
+    /// How much of a processor applying may take, percent.
+    pub share_percent: Option<u32>,
 }
 
 /// Why a configuration is refused.
@@ -214,6 +237,7 @@ impl Config {
                 API_CONNECTIONS_MOST as u64,
             ),
             ("snapshots.log_retention_days", config.snapshots.log_retention_days.into(), 1, LOG_RETENTION_DAYS_MAX.into()),
+            ("follow.share_percent", config.follow.share_percent.unwrap_or(FOLLOW_SHARE_PERCENT).into(), 1, 100),
         ];
         if config.snapshots.at.is_some() && config.snapshots.every_s.is_some() {
             return Err(ConfigError::OneOfTwo { path: path.to_owned(), one: "snapshots.at", other: "snapshots.every_s" });
@@ -376,6 +400,8 @@ mod tests {
             ("[snapshots]\nkeep = 1", "snapshots.keep must be between 2"),
             ("[snapshots]\nlog_retention_days = 0", "snapshots.log_retention_days"),
             ("[api]\nconnections_max = 0", "api.connections_max"),
+            ("[follow]\nshare_percent = 0", "follow.share_percent"),
+            ("[follow]\nshare_percent = 101", "follow.share_percent"),
             ("[api]\nclient_certificate = \"x\"", "client_certificate"),
         ] {
             assert!(read(text).unwrap_err().to_string().contains(key), "{text}");

@@ -13,6 +13,7 @@ use super::fast::{Counted, Counters};
 use crate::audit::{AuditCondition, AuditStatus};
 use crate::registry::view::rfc3339_japan;
 use crate::registry::{Registry, Trouble, View};
+use crate::sync::follow::FollowStanding;
 
 /// The pages as they are answered.
 #[derive(Debug, Default)]
@@ -33,8 +34,14 @@ impl Pages {
     }
 
     /// Of a registry that answers.
-    pub fn of(registry: &Registry, counters: Option<&Counters>, audit: Option<AuditStatus>, started: Instant) -> Pages {
-        let moment = Moment::of(registry, counters, audit, started);
+    pub fn of(
+        registry: &Registry,
+        counters: Option<&Counters>,
+        audit: Option<AuditStatus>,
+        following: Option<FollowStanding>,
+        started: Instant,
+    ) -> Pages {
+        let moment = Moment { following, ..Moment::of(registry, counters, audit, started) };
         Pages { health: moment.health(), status: moment.status(), metrics: moment.metrics() }
     }
 }
@@ -46,6 +53,7 @@ struct Moment<'r> {
     troubles: Vec<(Trouble, String)>,
     counted: Option<Counted>,
     audit: Option<AuditStatus>,
+    following: Option<FollowStanding>,
     uptime_s: u64,
     resident_bytes: u64,
     now_unix_s: u64,
@@ -60,7 +68,17 @@ impl<'r> Moment<'r> {
         troubles.extend(old_data(&view, reader.data_age_max_s(), now_unix_s));
         let counted = counters.map(Counters::read);
         let uptime_s = started.elapsed().as_secs();
-        Moment { registry, view, troubles, counted, audit, uptime_s, resident_bytes: resident_bytes(), now_unix_s }
+        Moment {
+            registry,
+            view,
+            troubles,
+            counted,
+            audit,
+            following: None,
+            uptime_s,
+            resident_bytes: resident_bytes(),
+            now_unix_s,
+        }
     }
 
     fn health(&self) -> String {
@@ -96,6 +114,7 @@ impl<'r> Moment<'r> {
             "audit": self.audit.as_ref().map(audit_json),
             "snapshots": self.snapshots(),
             "log_first_sequence": self.registry.shelf_standing().log_first_sequence,
+            "following": self.following(),
             "feeds": self.feeds(),
         });
         format!("{status}\n")
@@ -120,6 +139,29 @@ impl<'r> Moment<'r> {
             json!({ "sequence": newest.sequence, "time": time, "bytes": newest.bytes })
         });
         json!({ "newest": newest, "kept": standing.kept })
+    }
+
+    /// Whom the directory follows, and how far behind it is.
+    fn following(&self) -> serde_json::Value {
+        let Some(following) = self.registry.following() else { return serde_json::Value::Null };
+        let prefectures = following.prefectures.map(|prefectures| prefectures.numbers().collect::<Vec<_>>());
+        // A directory that is fed by hand has no line to speak of.
+        let Some(standing) = &self.following else { return json!({ "hub": null, "prefectures": prefectures }) };
+        let now_unix_ms = self.now_unix_s * 1000;
+        let contact = (standing.last_contact_unix_ms > 0).then(|| rfc3339_japan(standing.last_contact_unix_ms / 1000));
+        json!({
+            "hub": standing.hub,
+            "prefectures": prefectures,
+            "hub_sequence": standing.hub_sequence,
+            "lag_sequences": standing.lag_sequences(self.view.sequence),
+            "lag_s": standing.lag_s(now_unix_ms),
+            "state_age_s": standing.state_age_s(now_unix_ms),
+            "last_contact": contact,
+            "failure": standing.failure,
+            "quarantine": standing.quarantine,
+            "refused": standing.refused,
+            "pulled_bytes": standing.pulled_bytes,
+        })
     }
 
     /// The authorities' feeds, by code.
@@ -166,6 +208,18 @@ impl<'r> Moment<'r> {
             gauge("snapshot_sequence", "The sequence of the newest snapshot that was read back.", newest.sequence);
             gauge("snapshot_bytes", "Its length.", newest.bytes);
             gauge("snapshot_age_seconds", "Its age.", age_s);
+        }
+        if let Some(standing) = &self.following {
+            let now_unix_ms = self.now_unix_s * 1000;
+            let silent_s = now_unix_ms.saturating_sub(standing.last_contact_unix_ms) / 1000;
+            let silent_s = silent_s.min(self.uptime_s);
+            gauge("follow_hub_sequence", "The highest sequence that the hub signed.", standing.hub_sequence);
+            gauge("follow_lag_sequences", "Sequences that are not applied yet.", standing.lag_sequences(view.sequence));
+            gauge("follow_lag_seconds", "For how long some have been missing.", standing.lag_s(now_unix_ms));
+            gauge("follow_silent_seconds", "Seconds since the hub last answered.", silent_s);
+            gauge("follow_quarantine", "Whether nothing is taken from the hub.", standing.quarantine.is_some().into());
+            gauge("follow_refused", "How often what came was refused.", standing.refused);
+            gauge("follow_pulled_bytes", "Bytes of frames that came.", standing.pulled_bytes);
         }
         if let Some(audit) = &self.audit {
             gauge("audit_written_entry", "The last entry of the audit that was written.", audit.written_entry);

@@ -21,6 +21,8 @@ pub struct SnapshotKeeper {
     last_unix_ms: u64,
     /// Nothing is tried before this, ms since 1970: the last round failed.
     retry_unix_ms: u64,
+    /// Somebody needs one to begin with.
+    is_awaited: bool,
 }
 
 impl SnapshotKeeper {
@@ -28,7 +30,20 @@ impl SnapshotKeeper {
     pub fn new(registry: Arc<Registry>, config: &SnapshotConfig, stop: Arc<AtomicBool>) -> SnapshotKeeper {
         let log_retention_ms = u64::from(config.log_retention_days) * 24 * 3600 * 1000;
         let keeping = Keeping { snapshots: config.keep, log_retention_ms };
-        SnapshotKeeper { registry, schedule: config.schedule(), keeping, stop, last_unix_ms: 0, retry_unix_ms: 0 }
+        SnapshotKeeper {
+            registry,
+            schedule: config.schedule(),
+            keeping,
+            stop,
+            last_unix_ms: 0,
+            retry_unix_ms: 0,
+            is_awaited: false,
+        }
+    }
+
+    /// Makes one due at once, whatever the schedule says, where the server takes any.
+    pub fn take_one_at_once(&mut self) {
+        self.is_awaited = self.schedule != Schedule::Never;
     }
 
     /// Looks at the clock and takes what is due, until `stop`.
@@ -54,14 +69,14 @@ impl SnapshotKeeper {
         let due = self.schedule.next_unix_ms(last, now_unix_ms);
         // A retry that lies further ahead than the pause was set by a clock that was wrong.
         let pauses = now_unix_ms < self.retry_unix_ms && self.retry_unix_ms - now_unix_ms <= SNAPSHOT_RETRY_S * 1000;
-        !pauses && due.is_some_and(|due| due <= now_unix_ms)
+        !pauses && (self.is_awaited || due.is_some_and(|due| due <= now_unix_ms))
     }
 
     fn round(&mut self, now_unix_ms: u64) {
         let troubles = self.registry.troubles();
         match self.registry.keep_snapshots(&self.keeping, now_unix_ms) {
             Ok(round) => {
-                (self.last_unix_ms, self.retry_unix_ms) = (now_unix_ms, 0);
+                (self.last_unix_ms, self.retry_unix_ms, self.is_awaited) = (now_unix_ms, 0, false);
                 troubles.lower(Trouble::SnapshotFailed);
                 if let Some(taken) = round.taken {
                     let (sequence, bytes) = (taken.sequence, taken.bytes);

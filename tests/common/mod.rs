@@ -4,8 +4,11 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 pub mod crash;
+pub mod houses;
+pub mod liar;
 pub mod limits;
 pub mod proof;
+pub mod proxy;
 pub mod site;
 pub mod small_disk;
 
