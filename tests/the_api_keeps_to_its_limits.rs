@@ -215,6 +215,7 @@ fn a_request_that_does_not_end_keeps_nobody_from_stopping() {
 fn renewed_certificates_are_shown_without_a_restart_and_unusable_ones_change_nothing() {
     let site = Site::new();
     let api = start(&site.options(), Router::new());
+    logged(&["the API's own certificate ends"]);
     let client = replica(&site);
     let shown = || {
         let mut stream = tls_to(api.local_addr(), &client);

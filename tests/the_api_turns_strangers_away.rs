@@ -14,6 +14,9 @@ use rustls::ClientConfig;
 use shikaku::serve::api::remote::Peer;
 use shikaku::tls::CredentialFiles;
 
+/// What an operator reads who finds a reason in the log.
+const GUIDE: &str = include_str!("../docs/operations/tls.md");
+
 const DAY_S: u64 = 86_400;
 
 /// Routes that stand for the log's.
@@ -48,12 +51,12 @@ fn a_certificate_that_is_missing_or_wrong_never_gets_past_the_handshake() {
     let client = |own: &CredentialFiles| site.client(Some(own));
     let strangers: Vec<(&str, &str, Arc<ClientConfig>)> = vec![
         ("no certificate", "peer sent no certificates", site.client(None)),
-        ("an expired one", "expired", client(&site.signed_at("expired", &institution, &[], now - 2 * DAY_S))),
-        ("one of tomorrow", "not valid yet", client(&site.signed_at("early", &institution, &[], now + 2 * DAY_S))),
+        ("an expired one", "certificate expired: ", client(&site.signed_at("expired", &institution, &[], now - 2 * DAY_S))),
+        ("one of tomorrow", "certificate not valid yet: ", client(&site.signed_at("early", &institution, &[], now + 2 * DAY_S))),
         ("a self-signed one", "UnknownIssuer", client(&self_signed)),
         ("one of another authority", "UnknownIssuer", client(&other.signed("other", &institution, &[]))),
         ("one that names nobody", "names no identity", client(&site.signed("nobody", "https://example.jp/", &[]))),
-        ("one of a role there is not", "an unknown role", client(&site.signed("king", "urn:shikaku:king:hub", &[]))),
+        ("one of a role there is not", "identity is not one: ", client(&site.signed("king", "urn:shikaku:king:hub", &[]))),
     ];
     let count = strangers.len();
     for (what, reason, config) in strangers {
@@ -61,6 +64,7 @@ fn a_certificate_that_is_missing_or_wrong_never_gets_past_the_handshake() {
         assert_cut(result, reason);
         let line = logged(&["turned away", "handshake", &format!("127.0.0.1:{port}\"")]);
         assert!(line.contains(reason), "{what}: {line}");
+        assert!(GUIDE.contains(reason), "{reason} is not in the guide");
     }
     // A right one is let in, so that the others were turned away for what they are.
     let right = client(&site.signed("right", &institution, &[]));
@@ -150,7 +154,8 @@ fn a_certificate_that_was_taken_back_is_turned_away_as_soon_as_the_list_is_read(
     assert_eq!(get(&kept).0.unwrap().body, "replica:kept");
     let (refused, port) = get(&lost);
     assert_cut(refused, "lost");
-    assert!(logged(&["turned away", &format!("127.0.0.1:{port}\"")]).contains("Revoked"));
+    assert!(logged(&["turned away", &format!("127.0.0.1:{port}\"")]).contains("invalid peer certificate: Revoked"));
+    assert!(GUIDE.contains("invalid peer certificate: Revoked"));
     // The list grows under the running server.
     assert!(get(&late).0.is_ok());
     site.revoke(&late);
