@@ -16,10 +16,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use shikaku::audit::Via;
 use shikaku::population::Population;
 use shikaku::population::workload::{Asker, Question, Workload};
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::Door;
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
@@ -85,7 +85,7 @@ fn main() {
 #[inline(never)]
 fn measured(service: &Service, request: &Request<'_>, body: &mut BytesMut) {
     let mut reply = Reply::new(body);
-    service.respond(request, Via::Fast, &mut reply);
+    service.respond(request, Door::Fast, &mut reply);
 }
 
 impl Prepared {

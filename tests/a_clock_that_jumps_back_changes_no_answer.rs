@@ -24,6 +24,7 @@ use shikaku::record::payload::{Changes, FeedPhase, FeedRecord};
 use shikaku::record::row::Row;
 use shikaku::registry::view::today_in_japan;
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::Door;
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
@@ -76,7 +77,7 @@ fn answers(registry: &Registry, numbers: std::ops::Range<u32>, on: &str) -> Vec<
         body: lines.as_bytes(),
     };
     let mut body = BytesMut::new();
-    service.respond(&request, Via::Fast, &mut Reply::new(&mut body));
+    service.respond(&request, Door::Fast, &mut Reply::new(&mut body));
     let lines = std::str::from_utf8(&body).unwrap().lines();
     let answer = |line| {
         let mut answer: Value = serde_json::from_str(line).unwrap();

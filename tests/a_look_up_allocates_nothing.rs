@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::BytesMut;
-use shikaku::audit::Via;
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::Door;
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
@@ -70,7 +70,7 @@ fn a_look_up_allocates_nothing() {
         for count in &mut counts {
             let before = ALLOCATIONS.with(Cell::get);
             let mut reply = Reply::new(&mut body);
-            service.respond(&request, Via::Fast, &mut reply);
+            service.respond(&request, Door::Fast, &mut reply);
             assert_eq!(reply.status_code(), 200);
             *count = ALLOCATIONS.with(Cell::get) - before;
         }

@@ -12,8 +12,8 @@ use bytes::BytesMut;
 use common::proof::proof;
 use common::{Place, Row, Running, Said, bytes_below, run};
 use serde_json::Value;
-use shikaku::audit::Via;
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::Door;
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
@@ -74,7 +74,7 @@ impl Fixture {
             body: questions.as_bytes(),
         };
         let mut body = BytesMut::new();
-        service.respond(&request, Via::Fast, &mut Reply::new(&mut body));
+        service.respond(&request, Door::Fast, &mut Reply::new(&mut body));
         assert_eq!(std::str::from_utf8(&body).unwrap(), self.read("answers.tsv"));
         registry.close(THEN_UNIX_MS).unwrap();
     }

@@ -11,7 +11,6 @@ use bytes::BytesMut;
 use common::Place;
 use common::proof::proof;
 use serde_json::Value;
-use shikaku::audit::Via;
 use shikaku::domain::day::{BirthDate, Day};
 use shikaku::domain::identifier::{AuthorityCode, InsurerNumber};
 use shikaku::domain::registration::{Operation, Registration};
@@ -20,6 +19,7 @@ use shikaku::ingest::blank_registration;
 use shikaku::record::payload::Changes;
 use shikaku::record::row::Row;
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::serve::Door;
 use shikaku::serve::config::Config;
 use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
@@ -72,7 +72,7 @@ fn ask(service: &Service, person: u32) -> Value {
         body: body.as_bytes(),
     };
     let mut out = BytesMut::new();
-    service.respond(&request, Via::Fast, &mut Reply::new(&mut out));
+    service.respond(&request, Door::Fast, &mut Reply::new(&mut out));
     serde_json::from_slice(&out).unwrap()
 }
 

@@ -264,6 +264,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stdout, reason = "the line is the suite's output")]
     fn the_documented_tables_say_what_the_code_does() {
         let english = include_str!("../../docs/operations/roles.md");
         let japanese = include_str!("../../docs/operations/roles.ja.md");

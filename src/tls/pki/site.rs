@@ -10,6 +10,7 @@ use rcgen::{
 };
 use rustls::pki_types::{CertificateDer, DnsName};
 use time::{Duration, OffsetDateTime};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{NewFile, PkiError, write_new};
 use crate::limits::PKI_CLOCK_LEEWAY_S;
@@ -95,6 +96,10 @@ impl SiteAuthority {
         use rustls::pki_types::pem::PemObject;
         let der = CertificateDer::from_pem_slice(certificate.as_bytes()).map_err(|_| format!("{CERTIFICATE} holds none"))?;
         let read = PeerCertificate::read(&der).ok_or_else(|| format!("{CERTIFICATE} holds none"))?;
+        let (_, parsed) = X509Certificate::from_der(&der).map_err(|_| format!("{CERTIFICATE} holds none"))?;
+        if parsed.public_key().subject_public_key.data.as_ref() != key.public_key_raw() {
+            return Err(format!("{KEY} is another certificate's"));
+        }
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| error.to_string())?;
         Ok(SiteAuthority { issuer, certificate, expires_unix_s: read.expires_unix_s })
     }
