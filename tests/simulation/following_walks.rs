@@ -164,13 +164,20 @@ impl<'h> Walk<'h> {
     fn start(&mut self) {
         self.crashes += 1;
         self.is_faulty = false;
-        let registry = self.machine.open().unwrap_or_else(|error| panic!("{error}"));
-        self.registry = Some(registry);
-        self.judge();
-        if let Some((trouble, detail)) = self.registry().troubles().stops_writing() {
-            // A cut that failed left the frame that diverged where it was: the start stands before it. An operator begins anew.
-            assert!(self.diverged > 0 && trouble.word() == "log_corrupt", "{detail}");
-            assert!(detail.contains("the state after this frame"), "{detail}");
+        // A cut that failed left the frame that diverged where it was: the start stands before it, or has nothing to stand on where the
+        // store is lost besides. An operator begins anew.
+        let stopped = match self.machine.open() {
+            Ok(registry) => {
+                self.registry = Some(registry);
+                self.judge();
+                let stopped = self.registry().troubles().stops_writing();
+                stopped.map(|(trouble, detail)| format!("{}: {detail}", trouble.word()))
+            }
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(words) = stopped {
+            let is_what_diverged = words.contains("log_corrupt") || words.contains("no verified state");
+            assert!(self.diverged > 0 && is_what_diverged && words.contains("the state after this frame"), "{words}");
             self.begin_anew();
         }
     }
