@@ -6,6 +6,7 @@ mod common;
 #[allow(dead_code, reason = "shared with the tests of one process")]
 mod servers;
 
+use common::houses::{Certificates, House};
 use common::proof::proof;
 use common::{Place, Row, Server, ask_member};
 use servers::{Servers, await_that};
@@ -79,4 +80,53 @@ fn an_empty_house_begins_follows_and_answers_through_a_broker_alone() {
     assert!(far.err.contains("must not travel in plain text"), "{}", far.err);
     let test = "an_empty_house_begins_follows_and_answers_through_a_broker_alone";
     proof("a house that has nothing but a broker begins, follows and answers", "broker killed and started again", test, 1);
+}
+
+#[test]
+fn what_a_broker_lost_is_fetched_from_the_hub_over_https() {
+    let Some(servers) = Servers::one() else {
+        println!("skipped: nats-server is not installed (scripts/nats.sh installs it)");
+        return;
+    };
+    let certificates = Certificates::new();
+    let broker = format!("urls = [\"{}\"]\n", servers.urls());
+    let hub = House::started(Place::new(), format!("{}[publish.broker]\n{broker}", certificates.api("hub")));
+    let follow = certificates.follow("house", hub.api(), &hub.hub_key());
+    let mut house = House::started(Place::new(), format!("{follow}[follow.broker]\n{broker}"));
+    let mut people = 0;
+    let mut register = |frames: u64| {
+        for _ in 0..frames {
+            hub.register(people..people + 3);
+            people += 3;
+        }
+    };
+    register(3);
+    await_that("the house has what came", || house.position() == hub.position());
+    house.stop();
+    register(6);
+    let published = || {
+        let publishing = &hub.status()["publishing"];
+        publishing["behind_sequences"] == 0 && publishing["checkpoint"].is_string()
+    };
+    await_that("the broker has everything", published);
+    // Everything that the house lacks but the newest few, and among those one in the middle.
+    servers.ask(|context| async move {
+        let stream = context.get_stream("shikaku").await.unwrap();
+        let last = stream.get_info().await.unwrap().state.last_sequence;
+        stream.purge().sequence(last - 8).await.unwrap();
+        stream.delete_message(last - 4).await.unwrap();
+    });
+    house.start();
+    await_that("the hub has what the broker lost", || house.position() == hub.position());
+    register(2);
+    await_that("the broker brings what follows", || house.position() == hub.position());
+    // The page is written twice a second.
+    await_that("the page says that there was a gap, and is none", || {
+        let broker = &house.following()["broker"];
+        broker["gaps"].as_u64() >= Some(1) && broker["connected"] == true
+    });
+    await_that("no trouble is left", || house.troubles().is_empty() && hub.troubles().is_empty());
+    let test = "what_a_broker_lost_is_fetched_from_the_hub_over_https";
+    let gaps = house.following()["broker"]["gaps"].as_u64().unwrap();
+    proof("what a broker lost is fetched from the hub", "messages taken out of the stream", test, gaps);
 }
