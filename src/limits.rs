@@ -373,3 +373,47 @@ pub const PKI_DAYS_MAX: u32 = 7_300;
 pub const PKI_CLOCK_LEEWAY_S: i64 = 3_600;
 
 const _: () = assert!(PKI_CERTIFICATE_DAYS <= PKI_CA_DAYS && PKI_CA_DAYS <= PKI_DAYS_MAX);
+
+/// Frames published to a broker of which the acknowledgement has not come, and their bytes. Each is asked for again after a restart, so
+/// that a smaller window costs nothing but a line's delay.
+pub const BROKER_WINDOW_FRAMES_MAX: usize = 64;
+
+/// Their bytes.
+pub const BROKER_WINDOW_BYTES_MAX: usize = 16 << 20;
+
+/// Frames that came from a broker and wait for their turn.
+pub const BROKER_WAITING_FRAMES_MAX: usize = 1_024;
+
+/// Their bytes.
+pub const BROKER_WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// Messages asked of a broker at a time. They lie in memory until they are taken, so that this many of the largest are what it may take.
+pub const BROKER_BATCH_MESSAGES: usize = 64;
+
+/// What is applied, synced and acknowledged to a broker at once, bytes.
+pub const BROKER_RUN_BYTES: usize = 4 << 20;
+
+/// A connection to a broker.
+pub const BROKER_CONNECT_TIMEOUT_MS: u64 = 5_000;
+
+/// An acknowledgement or an answer of a broker.
+pub const BROKER_ANSWER_TIMEOUT_MS: u64 = 5_000;
+
+/// The first pause after a broker failed; each failure in a row doubles it.
+pub const BROKER_RETRY_MS_MIN: u64 = 200;
+
+/// The longest pause.
+pub const BROKER_RETRY_MS_MAX: u64 = 10_000;
+
+/// How long a gap among a broker's messages may wait to be filled by what is under way.
+pub const BROKER_GAP_MS: u64 = 1_000;
+
+/// Without news a checkpoint is published so often, so that followers know that they are not behind.
+pub const BROKER_CHECKPOINT_S: u64 = 30;
+
+/// How long a broker waits for the acknowledgement of a message before it gives it out again. Reading is begun anew at each start, so that
+/// this delays nothing.
+pub const BROKER_ACK_WAIT_S: u64 = 60;
+
+const _: () = assert!(BROKER_WINDOW_BYTES_MAX > crate::log::FRAME_BYTES_MAX && BROKER_WAITING_BYTES_MAX > BROKER_RUN_BYTES);
+const _: () = assert!(BROKER_BATCH_MESSAGES * 2 <= BROKER_WAITING_FRAMES_MAX && BROKER_RETRY_MS_MIN < BROKER_RETRY_MS_MAX);

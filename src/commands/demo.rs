@@ -18,6 +18,7 @@ use crate::population::{Population, synth::Encoding as SynthEncoding};
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry};
 use crate::serve::config::{Config, SnapshotConfig};
+use crate::sync::station::Ways;
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
@@ -64,7 +65,7 @@ pub(super) fn run(arguments: &DemoArguments) -> Result<Ended, CommandError> {
         listen: arguments.listen,
         tokens: arguments.data.join("tokens"),
         api: None,
-        follow: None,
+        ways: Ways::default(),
         // What is made up can be made again.
         config: Config { snapshots: SnapshotConfig { enabled: false, ..SnapshotConfig::default() }, ..Config::default() },
     };

@@ -1,6 +1,7 @@
 //! What a person can ask for, one file each.
 
 mod audit;
+mod bundle;
 mod demo;
 mod follow;
 mod hub_key;
@@ -61,6 +62,8 @@ enum Command {
     HubKey(hub_key::HubKeyArguments),
     /// Say what becomes of a directory whose hub is no longer believed
     Follow(follow::FollowArguments),
+    /// Carry a part of the log by hand: export and import
+    Bundle(bundle::BundleArguments),
     /// Who asked about whom: show, verify and review the audit
     Audit(audit::AuditArguments),
 }
@@ -104,8 +107,12 @@ command_error_from!(
     crate::serve::api::remote::RemoteError,
     crate::serve::config::ConfigError,
     crate::population::PopulationError,
+    crate::sync::bundle::BundleError,
     crate::sync::follow::FollowError,
     crate::sync::follow::FollowOptionsError,
+    crate::sync::intake::IntakeError,
+    crate::sync::jetstream::BrokerBeginError,
+    crate::sync::jetstream::BrokerConfigError,
     crate::sync::key::KeyError,
     crate::sync::station::StationError,
     crate::tls::TlsError,
@@ -131,6 +138,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Pki(arguments) => pki::run(&arguments),
         Command::HubKey(arguments) => hub_key::run(&arguments),
         Command::Follow(arguments) => follow::run(&arguments),
+        Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Audit(arguments) => audit::run(&arguments),
     };
     match ended {

@@ -27,8 +27,10 @@ use crate::serve::pages::Pages;
 use crate::serve::service::{FastService, Service};
 use crate::serve::snapshots::SnapshotKeeper;
 use crate::serve::tokens::Tokens;
-use crate::sync::follow::{self, FollowError, FollowOptions, Standings};
-use crate::sync::station::Station;
+use crate::sync::follow::{self, FollowError, FollowOptions};
+use crate::sync::intake::IntakeDoor;
+use crate::sync::jetstream::{self, BrokerBeginError, BrokerFollowOptions, PublishConfig};
+use crate::sync::station::{Station, TravelStandings, Ways};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArguments {
@@ -44,9 +46,13 @@ pub(super) struct ServeArguments {
     /// Where the API answers other machines over TLS, by the certificates named in the configuration [default: nowhere]
     #[arg(long)]
     api: Option<SocketAddr>,
-    /// The hub, or a relay of it, whose log is followed: https://hub.example:8471 [default: nobody]
+    /// The hub, or a relay of it, whose log is followed: https://hub.example:8471; or the broker that it publishes to:
+    /// nats://one:4222,nats://other:4222 [default: nobody]
     #[arg(long)]
     follow: Option<String>,
+    /// The broker that the log is published to: nats://one:4222,nats://other:4222 [default: none]
+    #[arg(long)]
+    publish: Option<String>,
     /// Of which prefectures rows are held, when a directory begins to follow: 13,14 [default: all]
     #[arg(long, requires = "follow")]
     prefectures: Option<String>,
@@ -61,7 +67,7 @@ pub(super) struct Serving<'s> {
     pub(super) listen: SocketAddr,
     pub(super) tokens: PathBuf,
     pub(super) api: Option<RemoteOptions>,
-    pub(super) follow: Option<FollowOptions>,
+    pub(super) ways: Ways,
     pub(super) config: Config,
 }
 
@@ -69,10 +75,22 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<Ended, CommandError> {
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let tokens = arguments.tokens.clone().unwrap_or_else(|| arguments.data.join("tokens"));
     let api = RemoteOptions::of(&config.api, arguments.api)?;
-    let follow = FollowOptions::of(&config.follow, arguments.follow.as_deref(), arguments.prefectures.as_deref())?;
-    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, api, follow, config };
+    let ways = ways(arguments, &config, api.is_some())?;
+    let serving = Serving { data: &arguments.data, listen: arguments.listen, tokens, api, ways, config };
     serve(&serving, |registry, address| {
         tracing::info!(%address, recipients = registry.figures().dossiers.load(Ordering::Relaxed), "ready");
+    })
+}
+
+/// On which ways the log is to travel.
+fn ways(arguments: &ServeArguments, config: &Config, hands_on: bool) -> Result<Ways, CommandError> {
+    let (urls, prefectures) = (arguments.follow.as_deref(), arguments.prefectures.as_deref());
+    let hub = urls.filter(|urls| !BrokerFollowOptions::are_for(urls));
+    Ok(Ways {
+        follow: FollowOptions::of(&config.follow, hub, prefectures)?,
+        broker: BrokerFollowOptions::of(&config.follow, urls, prefectures)?,
+        publish: PublishConfig::of(&config.publish, arguments.publish.as_deref())?,
+        hands_on,
     })
 }
 
@@ -113,12 +131,12 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
         let _ = service.audit.set(open_audit(serving)?);
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let (station, log) = Station::start(&registry, serving.follow.clone(), serving.api.is_some(), &stop)?;
+    let (station, log) = Station::start(&registry, &serving.ways, &stop)?;
     let housekeeping = Housekeeping {
         registry: registry.clone(),
         service: service.clone(),
         counters: listener.counters(),
-        following: station.standings(),
+        travels: station.standings(),
         tokens: serving.tokens.clone(),
         scrub_pause: Duration::from_secs(serving.config.scrub_pause_s.unwrap_or(SCRUB_PAUSE_S_DEFAULT)),
         started,
@@ -132,7 +150,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     }
     let snapshots = background::spawn("snapshots", move || snapshots.run());
     let snapshots = snapshots.map_err(|error| CommandError::new(format!("a thread: {error}")))?;
-    let control = start_control(serving.data, registry.clone(), service.clone())?;
+    let control = start_control(serving.data, registry.clone(), service.clone(), station.door())?;
     let api = start_api(serving, &service, log)?;
     // Answering begins when everything else stands.
     let _ = service.reader.set(registry.reader());
@@ -173,17 +191,28 @@ fn start_api(serving: &Serving<'_>, service: &Arc<Service>, log: Router) -> Resu
 /// Makes an empty directory one that follows, where somebody is to be followed; waits for the hub as long as it takes. False where the
 /// program was told to stop meanwhile.
 fn begin_to_follow(serving: &Serving<'_>) -> Result<bool, CommandError> {
-    let Some(options) = &serving.follow else { return Ok(true) };
+    let ways = &serving.ways;
+    if ways.follow.is_none() && ways.broker.is_none() {
+        return Ok(true);
+    }
     let ending = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         let registered = signal_hook::flag::register(signal, ending.clone());
         registered.map_err(|error| CommandError::new(format!("signals: {error}")))?;
     }
-    match follow::begin(serving.data, options, &ending) {
-        Ok(()) => Ok(true),
-        Err(FollowError::Stopping) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    // The hub itself has snapshots to begin with.
+    let begun = match (&ways.follow, &ways.broker) {
+        (Some(options), _) => follow::begin(serving.data, options, &ending).map_err(|error| match error {
+            FollowError::Stopping => None,
+            error => Some(error.into()),
+        }),
+        (None, Some(options)) => jetstream::begin(serving.data, options, &ending).map_err(|error| match error {
+            BrokerBeginError::Stopping => None,
+            error => Some(error.into()),
+        }),
+        (None, None) => Ok(()),
+    };
+    begun.map_or_else(|error| error.map_or(Ok(false), Err), |()| Ok(true))
 }
 
 /// Whether those who would follow could not begin: the log does not go back to where its stream begins, and there is no snapshot.
@@ -274,7 +303,7 @@ struct Housekeeping {
     registry: Arc<Registry>,
     service: Arc<Service>,
     counters: Counters,
-    following: Option<Standings>,
+    travels: TravelStandings,
     tokens: PathBuf,
     scrub_pause: Duration,
     started: Instant,
@@ -319,8 +348,7 @@ impl Housekeeping {
 
     fn write_pages(&self) {
         let audit = self.service.audit.get().map(Auditor::status);
-        let following = self.following.as_ref().map(Standings::read);
-        let pages = Pages::of(&self.registry, Some(&self.counters), audit, following, self.started);
+        let pages = Pages::of(&self.registry, Some(&self.counters), audit, self.travels.read(), self.started);
         self.service.pages.store(Arc::new(pages));
     }
 
@@ -410,7 +438,12 @@ impl Control {
     }
 }
 
-fn start_control(data: &Path, registry: Arc<Registry>, service: Arc<Service>) -> Result<Control, CommandError> {
+fn start_control(
+    data: &Path,
+    registry: Arc<Registry>,
+    service: Arc<Service>,
+    door: Option<IntakeDoor>,
+) -> Result<Control, CommandError> {
     let socket = data.join(CONTROL_SOCKET);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let failed = |error: std::io::Error| CommandError::new(format!("{}: {error}", socket.display()));
@@ -423,7 +456,7 @@ fn start_control(data: &Path, registry: Arc<Registry>, service: Arc<Service>) ->
                 let _ = stopped.await;
             };
             tokio::select! {
-                served = control::serve(&listening, registry, service, std::future::pending()) => served,
+                served = control::serve(&listening, registry, service, door, std::future::pending()) => served,
                 () = stop => Ok(()),
             }
         });

@@ -45,6 +45,8 @@ pub enum Trouble {
     HubRefused,
     /// There was no word from the hub for a while; it is tried again.
     HubUnreachable,
+    /// The broker that is published to cannot be reached, or does not take messages; it is tried again.
+    BrokerAway,
 }
 
 impl Trouble {
@@ -71,6 +73,7 @@ impl Trouble {
             Trouble::HubTooFar => "hub_too_far",
             Trouble::HubRefused => "hub_refused",
             Trouble::HubUnreachable => "hub_unreachable",
+            Trouble::BrokerAway => "broker_away",
         }
     }
 

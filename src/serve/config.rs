@@ -12,6 +12,7 @@ use crate::limits::{
     LOG_RETENTION_DAYS, LOG_RETENTION_DAYS_MAX, MISSES_PER_MINUTE_MAX, SCRUB_PAUSE_S_MAX, SCRUB_PAUSE_S_MIN,
     SNAPSHOT_EVERY_S_MAX, SNAPSHOT_EVERY_S_MIN, SNAPSHOTS_KEPT, SNAPSHOTS_KEPT_MAX, SNAPSHOTS_KEPT_MIN,
 };
+use crate::sync::jetstream::{BrokerConfig, PublishConfig};
 
 /// What an operator may set.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +43,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// Whom this directory follows.
     pub follow: FollowConfig,
+    /// The broker that this hub's log is published to, where one is named.
+    pub publish: PublishConfig,
 }
 
 /// What a look-up does when the audit cannot take its entry.
@@ -80,6 +83,7 @@ impl Default for Config {
             listener: ListenerConfig::default(),
             api: ApiConfig::default(),
             follow: FollowConfig::default(),
+            publish: PublishConfig::default(),
         }
     }
 }
@@ -167,6 +171,8 @@ pub struct FollowConfig {
     pub prefectures: Vec<usize>,
     /// How much of a processor applying may take, percent.
     pub share_percent: Option<u32>,
+    /// The broker through which the hub is followed, where one is named; what it lost is fetched from `url`.
+    pub broker: BrokerConfig,
 }
 
 /// Why a configuration is refused.
@@ -402,6 +408,8 @@ mod tests {
             ("[api]\nconnections_max = 0", "api.connections_max"),
             ("[follow]\nshare_percent = 0", "follow.share_percent"),
             ("[follow]\nshare_percent = 101", "follow.share_percent"),
+            ("[publish.broker]\nurl = \"nats://127.0.0.1\"", "url"),
+            ("[follow.broker]\nserver = \"nats://127.0.0.1\"", "server"),
             ("[api]\nclient_certificate = \"x\"", "client_certificate"),
         ] {
             assert!(read(text).unwrap_err().to_string().contains(key), "{text}");

@@ -13,7 +13,7 @@ use super::fast::{Counted, Counters};
 use crate::audit::{AuditCondition, AuditStatus};
 use crate::registry::view::rfc3339_japan;
 use crate::registry::{Registry, Trouble, View};
-use crate::sync::follow::FollowStanding;
+use crate::sync::station::Travels;
 
 /// The pages as they are answered.
 #[derive(Debug, Default)]
@@ -38,10 +38,10 @@ impl Pages {
         registry: &Registry,
         counters: Option<&Counters>,
         audit: Option<AuditStatus>,
-        following: Option<FollowStanding>,
+        travels: Travels,
         started: Instant,
     ) -> Pages {
-        let moment = Moment { following, ..Moment::of(registry, counters, audit, started) };
+        let moment = Moment { travels, ..Moment::of(registry, counters, audit, started) };
         Pages { health: moment.health(), status: moment.status(), metrics: moment.metrics() }
     }
 }
@@ -53,7 +53,7 @@ struct Moment<'r> {
     troubles: Vec<(Trouble, String)>,
     counted: Option<Counted>,
     audit: Option<AuditStatus>,
-    following: Option<FollowStanding>,
+    travels: Travels,
     uptime_s: u64,
     resident_bytes: u64,
     now_unix_s: u64,
@@ -74,7 +74,7 @@ impl<'r> Moment<'r> {
             troubles,
             counted,
             audit,
-            following: None,
+            travels: Travels::default(),
             uptime_s,
             resident_bytes: resident_bytes(),
             now_unix_s,
@@ -115,6 +115,7 @@ impl<'r> Moment<'r> {
             "snapshots": self.snapshots(),
             "log_first_sequence": self.registry.shelf_standing().log_first_sequence,
             "following": self.following(),
+            "publishing": self.publishing(),
             "feeds": self.feeds(),
         });
         format!("{status}\n")
@@ -146,7 +147,7 @@ impl<'r> Moment<'r> {
         let Some(following) = self.registry.following() else { return serde_json::Value::Null };
         let prefectures = following.prefectures.map(|prefectures| prefectures.numbers().collect::<Vec<_>>());
         // A directory that is fed by hand has no line to speak of.
-        let Some(standing) = &self.following else { return json!({ "hub": null, "prefectures": prefectures }) };
+        let Some(standing) = &self.travels.following else { return json!({ "hub": null, "prefectures": prefectures }) };
         let now_unix_ms = self.now_unix_s * 1000;
         let contact = (standing.last_contact_unix_ms > 0).then(|| rfc3339_japan(standing.last_contact_unix_ms / 1000));
         json!({
@@ -161,7 +162,28 @@ impl<'r> Moment<'r> {
             "quarantine": standing.quarantine,
             "refused": standing.refused,
             "pulled_bytes": standing.pulled_bytes,
+            "broker": self.travels.broker.map(|broker| json!({
+                "connected": broker.connected,
+                "taken": broker.taken,
+                "doubled": broker.doubled,
+                "forged": broker.forged,
+                "gaps": broker.gaps,
+            })),
         })
+    }
+
+    /// How far the log is at the broker that is published to.
+    fn publishing(&self) -> Option<serde_json::Value> {
+        let published = self.travels.publishing?;
+        let checkpoint = (published.checkpoint_unix_ms > 0).then(|| rfc3339_japan(published.checkpoint_unix_ms / 1000));
+        Some(json!({
+            "connected": published.connected,
+            "sequence": published.sequence,
+            "behind_sequences": self.view.sequence.saturating_sub(published.sequence),
+            "checkpoint": checkpoint,
+            "breaks": published.breaks,
+            "out_of_step": published.out_of_step,
+        }))
     }
 
     /// The authorities' feeds, by code.
@@ -209,7 +231,7 @@ impl<'r> Moment<'r> {
             gauge("snapshot_bytes", "Its length.", newest.bytes);
             gauge("snapshot_age_seconds", "Its age.", age_s);
         }
-        if let Some(standing) = &self.following {
+        if let Some(standing) = &self.travels.following {
             let now_unix_ms = self.now_unix_s * 1000;
             let silent_s = now_unix_ms.saturating_sub(standing.last_contact_unix_ms) / 1000;
             let silent_s = silent_s.min(self.uptime_s);
@@ -220,6 +242,25 @@ impl<'r> Moment<'r> {
             gauge("follow_quarantine", "Whether nothing is taken from the hub.", standing.quarantine.is_some().into());
             gauge("follow_refused", "How often what came was refused.", standing.refused);
             gauge("follow_pulled_bytes", "Bytes of frames that came.", standing.pulled_bytes);
+        }
+        if let Some(broker) = self.travels.broker {
+            gauge("broker_connected", "Whether the broker that is followed is there.", broker.connected.into());
+            gauge("broker_taken", "Frames that were taken from its messages.", broker.taken);
+            gauge("broker_doubled", "Messages that had come before.", broker.doubled);
+            gauge("broker_forged", "Messages that the hub had not signed.", broker.forged);
+            gauge("broker_gaps", "Gaps among its messages that were to be healed.", broker.gaps);
+        }
+        if let Some(published) = self.travels.publishing {
+            let behind = view.sequence.saturating_sub(published.sequence);
+            gauge("publish_connected", "Whether the broker that is published to is there.", published.connected.into());
+            gauge("publish_sequence", "The last sequence that the broker acknowledged.", published.sequence);
+            gauge("publish_behind_sequences", "Sequences that it has not acknowledged.", behind);
+            gauge("publish_breaks", "How often publishing was broken off.", published.breaks);
+            gauge(
+                "publish_out_of_step",
+                "How often somebody else's message stood in the broker's stream.",
+                published.out_of_step,
+            );
         }
         if let Some(audit) = &self.audit {
             gauge("audit_written_entry", "The last entry of the audit that was written.", audit.written_entry);

@@ -26,6 +26,8 @@ pub enum Purpose {
     Checkpoint,
     /// What a snapshot's file is.
     Snapshot,
+    /// Where a single frame stands, in a broker's message.
+    Frame,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
         match self {
             Purpose::Checkpoint => b"shikaku checkpoint 1\0",
             Purpose::Snapshot => b"shikaku snapshot 1\0",
+            Purpose::Frame => b"shikaku frame 1\0",
         }
     }
 

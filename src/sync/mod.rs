@@ -5,12 +5,14 @@
 //! lets the registry take them. `docs/sync-protocol.md` gives the bytes, the routes and every refusal.
 //!
 //! `checkpoint`, `key` and `manifest` are what is signed; `intake` is the judge, which knows of no transport; `publish` and `follow` are
-//! the two ends of HTTPS.
+//! the two ends of HTTPS; `jetstream` has those of a broker, `bundle` a file to carry.
 
+pub mod bundle;
 pub mod checkpoint;
 mod files;
 pub mod follow;
 pub mod intake;
+pub mod jetstream;
 pub mod key;
 pub mod manifest;
 pub mod publish;
@@ -18,3 +20,4 @@ pub mod refusal;
 pub mod remembered;
 mod spool;
 pub mod station;
+mod tail;

@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 
-use super::{AppliedBody, CONTROL_SOCKET, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
+use super::{AppliedBody, CONTROL_SOCKET, ExportBody, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
 use crate::ingest::register::{Register, RegisterError, Standing};
@@ -21,6 +21,7 @@ use crate::record::payload::{Changes, FeedRecord};
 use crate::registry::snapshot::SnapshotSummary;
 use crate::registry::verify::VerifyReport;
 use crate::registry::{Applied, KnownFile};
+use crate::sync::bundle::{BundleSummary, Imported};
 use crate::tls::{ClientTls, client_config, server_name};
 
 /// What went wrong between a command and a server.
@@ -140,6 +141,16 @@ impl Client {
     /// Writes a snapshot through the owner; the path must be absolute.
     pub fn snapshot(&self, file: PathBuf) -> Result<SnapshotSummary, ClientError> {
         self.ask(Method::POST, "/control/snapshot", &SnapshotBody { file })
+    }
+
+    /// Writes a bundle through the owner; the path must be absolute.
+    pub fn export_bundle(&self, file: PathBuf, since: Option<u64>) -> Result<BundleSummary, ClientError> {
+        self.ask(Method::POST, "/control/bundle/export", &ExportBody { file, since })
+    }
+
+    /// Takes a bundle in through the owner; the path must be absolute.
+    pub fn import_bundle(&self, file: PathBuf) -> Result<Imported, ClientError> {
+        self.ask(Method::POST, "/control/bundle/import", &SnapshotBody { file })
     }
 
     /// The master tables.

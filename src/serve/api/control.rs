@@ -15,8 +15,9 @@ use http_body_util::BodyExt;
 use tokio::net::UnixListener;
 
 use super::look_up::{answer, request_of};
-use super::{AppliedBody, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
+use super::{AppliedBody, ExportBody, FailureBody, KnownFileQuestion, MasterBody, SnapshotBody, StandingBody};
 use crate::background;
+use crate::disk::{Disk, RealDisk};
 use crate::domain::identifier::AuthorityCode;
 use crate::domain::masters::MasterKind;
 use crate::ingest::register::{LocalRegister, Register};
@@ -26,11 +27,15 @@ use crate::registry::{Registry, RegistryError};
 use crate::serve::Door;
 use crate::serve::clock::now_unix_ms;
 use crate::serve::service::Service;
+use crate::sync::bundle::{self, BundleError, BundleSummary, Imported};
+use crate::sync::intake::IntakeDoor;
 
 #[derive(Clone)]
 struct Owner {
     registry: Arc<Registry>,
     service: Arc<Service>,
+    /// The way to the intake of a directory that follows.
+    door: Option<IntakeDoor>,
 }
 
 /// Serves the owner's socket until `stop` completes. The file is removed first if a crash left it behind: the caller owns the
@@ -39,6 +44,7 @@ pub async fn serve(
     socket: &Path,
     registry: Arc<Registry>,
     service: Arc<Service>,
+    door: Option<IntakeDoor>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     if socket.exists() {
@@ -46,7 +52,7 @@ pub async fn serve(
     }
     let listener = UnixListener::bind(socket)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600))?;
-    let served = axum::serve(listener, router(Owner { registry, service })).with_graceful_shutdown(stop).await;
+    let served = axum::serve(listener, router(Owner { registry, service, door })).with_graceful_shutdown(stop).await;
     let _ = std::fs::remove_file(socket);
     served
 }
@@ -61,6 +67,8 @@ fn router(owner: Owner) -> Router {
         .route("/control/apply", post(apply))
         .route("/control/verify", post(verify))
         .route("/control/snapshot", post(snapshot))
+        .route("/control/bundle/export", post(export_bundle))
+        .route("/control/bundle/import", post(import_bundle))
         .route("/control/masters", get(masters).post(set_master))
         .fallback(look_up)
         .layer(DefaultBodyLimit::max(CONTROL_BODY_BYTES_MAX))
@@ -149,6 +157,28 @@ async fn snapshot(
     Json(body): Json<SnapshotBody>,
 ) -> Result<Json<crate::registry::snapshot::SnapshotSummary>, Failure> {
     beside(move || Ok(owner.registry.create_snapshot(&body.file)?)).await
+}
+
+async fn export_bundle(State(owner): State<Owner>, Json(body): Json<ExportBody>) -> Result<Json<BundleSummary>, Failure> {
+    beside(move || {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let passable = owner.door.and_then(|door| door.ask(|intake| intake.passable())).flatten();
+        let passable = passable.map(|(_, signed)| signed);
+        let exported = bundle::export(&owner.registry, &disk, &body.file, body.options(), passable);
+        exported.map_err(|error| Failure(error.to_string()))
+    })
+    .await
+}
+
+async fn import_bundle(State(owner): State<Owner>, Json(body): Json<SnapshotBody>) -> Result<Json<Imported>, Failure> {
+    beside(move || {
+        let (path, stream) = (owner.registry.directory().to_owned(), owner.registry.stream());
+        let door = owner.door.ok_or_else(|| Failure(BundleError::RegistersItself { path, stream }.to_string()))?;
+        let imported = door.ask(move |intake| bundle::import(intake, &body.file));
+        let imported = imported.ok_or_else(|| Failure("the server is ending; try again when it runs".to_owned()))?;
+        imported.map_err(|error| Failure(error.to_string()))
+    })
+    .await
 }
 
 async fn masters(State(owner): State<Owner>) -> Result<Json<Vec<(u8, String)>>, Failure> {

@@ -12,6 +12,7 @@ use crate::domain::masters::{MasterKind, Masters};
 use crate::ingest::register::Standing;
 use crate::record::row::FILLABLE_COLUMNS;
 use crate::registry::{Baseline, Counts, Fill, Outcome, fill_key};
+use crate::sync::bundle::ExportOptions;
 
 /// The name of the owner's socket in the data directory.
 pub const CONTROL_SOCKET: &str = "control.sock";
@@ -109,6 +110,20 @@ pub(crate) struct MasterBody {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SnapshotBody {
     pub(crate) file: std::path::PathBuf,
+}
+
+/// Where a bundle is to be written, and from where on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ExportBody {
+    pub(crate) file: std::path::PathBuf,
+    /// Behind which sequence; from a snapshot of this moment where nothing is said.
+    pub(crate) since: Option<u64>,
+}
+
+impl ExportBody {
+    pub(crate) fn options(&self) -> ExportOptions {
+        self.since.map_or(ExportOptions::WithSnapshot, ExportOptions::Since)
+    }
 }
 
 /// A failure, on its way through the socket.

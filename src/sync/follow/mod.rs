@@ -8,7 +8,7 @@ mod begin;
 mod fetching;
 pub mod kept;
 mod line;
-mod options;
+pub(in crate::sync) mod options;
 mod patience;
 mod pulling;
 mod refreshing;
@@ -23,12 +23,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use begin::begin;
+use line::Line;
 pub use line::{HubAddress, LineError};
 pub use options::FollowOptionsError;
 pub use refreshing::keep_a_snapshot;
 pub use standing::{FollowStanding, Standings};
 
-use super::intake::{Intake, IntakeError, Share};
+use super::intake::{Intake, IntakeDoor, IntakeError, Share};
 use super::key::HubKey;
 use super::publish::Published;
 use super::refusal::Refusal;
@@ -124,6 +125,7 @@ impl From<TlsError> for FollowError {
 pub struct Follower {
     thread: JoinHandle<()>,
     standings: Standings,
+    door: IntakeDoor,
 }
 
 impl Follower {
@@ -133,29 +135,26 @@ impl Follower {
         options: FollowOptions,
         stop: &Arc<AtomicBool>,
     ) -> Result<(Follower, watch::Receiver<Option<Published>>), FollowError> {
-        let path = registry.directory().to_owned();
-        let following = registry.following().ok_or_else(|| FollowError::OwnRegister { path: path.clone() })?;
-        let differs = |what| Err(FollowError::OtherThanBegun { path: path.clone(), what });
-        if following.hub_key != *options.hub_key.as_bytes() {
-            return differs("the hub of another key");
-        }
-        // What nobody says anything of stays as it was settled.
-        if options.prefectures.is_some() && following.prefectures != options.prefectures {
-            return differs("other prefectures");
-        }
+        agrees(registry, &options.hub_key, options.prefectures)?;
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let intake = Intake::open(registry.clone(), disk, options.share, stop.clone())?;
         let standings = Standings::of(options.hub.to_string());
         let (passing, passed) = watch::channel(None);
-        let puller = pulling::Puller::new(intake, options, standings.clone(), passing, stop.clone());
+        let (door, deeds) = IntakeDoor::new();
+        let puller = pulling::Puller::new(Box::new(intake), options, standings.clone(), passing, stop.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FollowError::Thread)?;
-        let thread = background::spawn("follow", move || runtime.block_on(puller.run())).map_err(FollowError::Thread)?;
-        Ok((Follower { thread, standings }, passed))
+        let thread = background::spawn("follow", move || runtime.block_on(puller.run(deeds))).map_err(FollowError::Thread)?;
+        Ok((Follower { thread, standings, door }, passed))
     }
 
     /// What `status` says of it.
     pub fn standings(&self) -> Standings {
         self.standings.clone()
+    }
+
+    /// The way to the intake, for what comes by hand.
+    pub fn door(&self) -> IntakeDoor {
+        self.door.clone()
     }
 
     /// Waits for the end of the thread, after `stop`.
@@ -164,6 +163,35 @@ impl Follower {
             tracing::error!("the thread that follows panicked");
         }
     }
+}
+
+/// Refuses to follow with a directory that was begun for another hub, or for other prefectures.
+pub(super) fn agrees(registry: &Registry, hub_key: &HubKey, prefectures: Option<Prefectures>) -> Result<(), FollowError> {
+    let path = registry.directory().to_owned();
+    let following = registry.following().ok_or_else(|| FollowError::OwnRegister { path: path.clone() })?;
+    let differs = |what| Err(FollowError::OtherThanBegun { path, what });
+    if following.hub_key != *hub_key.as_bytes() {
+        return differs("the hub of another key");
+    }
+    // What nobody says anything of stays as it was settled.
+    if prefectures.is_some() && following.prefectures != prefectures {
+        return differs("other prefectures");
+    }
+    Ok(())
+}
+
+/// Brings an intake as far as the hub is, once: for what another way did not bring.
+pub(super) fn catch_up(intake: &mut Intake, options: &FollowOptions, stop: &Arc<AtomicBool>) -> Result<(), FollowError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FollowError::Thread)?;
+    runtime.block_on(async {
+        let mut line = Line::to(options.hub.clone(), options.tls.clone())?;
+        let (standings, (passing, _)) = (Standings::of(options.hub.to_string()), watch::channel(None));
+        let mut puller = pulling::Puller::new(intake, options.clone(), standings, passing, stop.clone());
+        tokio::select! {
+            () = stopped(stop) => Err(FollowError::Stopping),
+            done = puller.round(&mut line) => done,
+        }
+    })
 }
 
 /// Completes when the program is to end.

@@ -1,6 +1,7 @@
 //! The thread's work: ask, judge, pull, and decide what to do about what went wrong.
 
 use std::io;
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::log::SEGMENT_HEAD;
 use crate::registry::Trouble;
 use crate::serve::clock::now_unix_ms;
 use crate::sync::checkpoint::CHECKPOINT_BYTES_MAX;
-use crate::sync::intake::{Intake, Wanted};
+use crate::sync::intake::{Intake, IntakeDeeds, Wanted};
 use crate::sync::publish::Published;
 use crate::sync::refusal::Refusal;
 use crate::sync::remembered::Quarantine;
@@ -41,8 +42,8 @@ struct Cursor {
 }
 
 /// Pulls until it is told to stop.
-pub(super) struct Puller {
-    intake: Intake,
+pub(super) struct Puller<I> {
+    intake: I,
     options: FollowOptions,
     standings: Standings,
     passing: watch::Sender<Option<Published>>,
@@ -57,14 +58,14 @@ pub(super) struct Puller {
     silent_since_unix_ms: u64,
 }
 
-impl Puller {
+impl<I: DerefMut<Target = Intake>> Puller<I> {
     pub(super) fn new(
-        intake: Intake,
+        intake: I,
         options: FollowOptions,
         standings: Standings,
         passing: watch::Sender<Option<Published>>,
         stop: Arc<AtomicBool>,
-    ) -> Puller {
+    ) -> Puller<I> {
         let (known, cursor, patience) = (None, None, Patience::default());
         let silent_since_unix_ms = now_unix_ms();
         let puller =
@@ -73,7 +74,7 @@ impl Puller {
         puller
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self, mut deeds: IntakeDeeds) {
         let mut line = match Line::to(self.options.hub.clone(), self.options.tls.clone()) {
             Ok(line) => line,
             Err(error) => return tracing::error!(%error, "nobody is followed"),
@@ -82,6 +83,15 @@ impl Puller {
         loop {
             let done = tokio::select! {
                 () = stopped(&stop) => break,
+                deed = deeds.next() => {
+                    // What was under way is asked for again.
+                    line.hang_up();
+                    self.intake.line_broke();
+                    (self.cursor, self.known) = (None, None);
+                    deed(&mut self.intake);
+                    self.pass_on();
+                    continue;
+                }
                 done = self.turn(&mut line) => done,
             };
             let Err(error) = done else { continue };
@@ -120,7 +130,7 @@ impl Puller {
         Ok(())
     }
 
-    async fn round(&mut self, line: &mut Line) -> Result<(), FollowError> {
+    pub(super) async fn round(&mut self, line: &mut Line) -> Result<(), FollowError> {
         let signed = self.ask_for_checkpoint(line).await?;
         self.note_contact();
         if let Some((signed, tag)) = signed {
@@ -300,31 +310,13 @@ impl Puller {
     }
 
     fn note_progress(&self) {
-        let Some(newest) = self.intake.newest() else { return };
-        let (hub_sequence, signed, now) = (newest.sequence, newest.time_unix_ms, now_unix_ms());
-        let is_behind = self.intake.registry().sequence() < hub_sequence;
-        self.standings.change(|standing| {
-            standing.hub_sequence = hub_sequence;
-            if is_behind {
-                standing.behind_since_unix_ms.get_or_insert(now);
-            } else {
-                standing.behind_since_unix_ms = None;
-                standing.applied_signed_unix_ms = signed;
-            }
-        });
+        self.standings.note_progress(&self.intake);
     }
 
     /// Passes on what the hub signed and is applied.
     fn pass_on(&self) {
         self.note_progress();
-        let Some((sequence, signed)) = self.intake.passable() else { return };
-        self.passing.send_if_modified(|known| {
-            let is_new = known.as_ref().is_none_or(|known| known.signed != signed);
-            if is_new {
-                *known = Some(Published::of(sequence, signed));
-            }
-            is_new
-        });
+        Published::pass_on(&self.intake, &self.passing);
     }
 }
 

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use super::lock;
+use crate::serve::clock::now_unix_ms;
+use crate::sync::intake::Intake;
 use crate::sync::remembered::Quarantine;
 
 /// Where following stands.
@@ -50,7 +52,7 @@ impl FollowStanding {
 pub struct Standings(Arc<Mutex<FollowStanding>>);
 
 impl Standings {
-    pub(super) fn of(hub: String) -> Standings {
+    pub(in crate::sync) fn of(hub: String) -> Standings {
         Standings(Arc::new(Mutex::new(FollowStanding { hub, ..FollowStanding::default() })))
     }
 
@@ -59,7 +61,23 @@ impl Standings {
         lock(&self.0).clone()
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut FollowStanding)) {
+    pub(in crate::sync) fn change(&self, change: impl FnOnce(&mut FollowStanding)) {
         change(&mut lock(&self.0));
+    }
+
+    /// How far the hub is, as the intake knows it, and how far behind the own log is.
+    pub(in crate::sync) fn note_progress(&self, intake: &Intake) {
+        let Some(newest) = intake.newest() else { return };
+        let (hub_sequence, signed, now) = (newest.sequence, newest.time_unix_ms, now_unix_ms());
+        let is_behind = intake.registry().sequence() < hub_sequence;
+        self.change(|standing| {
+            standing.hub_sequence = hub_sequence;
+            if is_behind {
+                standing.behind_since_unix_ms.get_or_insert(now);
+            } else {
+                standing.behind_since_unix_ms = None;
+                standing.applied_signed_unix_ms = signed;
+            }
+        });
     }
 }

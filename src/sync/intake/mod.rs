@@ -5,6 +5,7 @@
 //! the chain of what the own log holds, and waits in a spool until the chain arrives exactly where the hub signed it. Only then the
 //! registry takes the frames. What was not signed is never applied, and because the own log says where to go on, nothing is applied twice.
 
+mod door;
 mod judging;
 mod share;
 
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+pub use self::door::{IntakeDeeds, IntakeDoor};
 pub use self::share::Share;
 use super::checkpoint::{Checkpoint, SignedPlace};
 use super::key::{HubKey, KeyError};
@@ -197,6 +199,24 @@ impl Intake {
         partial.drain(..consumed);
         self.partial = partial;
         Ok(bytes.len())
+    }
+
+    /// Takes whole frames that follow the own log and arrive at a place for which the caller holds the hub's signature: each message of a
+    /// broker brings its own. What was spooled by another way comes again.
+    pub fn take_to(&mut self, place: SignedPlace, bytes: &[u8]) -> Result<(), IntakeError> {
+        self.start_over();
+        let at = self.places.partition_point(|known| known.sequence < place.sequence);
+        match self.places.get(at) {
+            Some(known) if known.sequence == place.sequence && known.chain != place.chain => {
+                return Err(Refusal::Forked { sequence: place.sequence }.into());
+            }
+            Some(known) if known.sequence == place.sequence => {}
+            Some(_) | None => self.places.insert(at, place),
+        }
+        let taken = self.take_whole_frames(bytes);
+        // Where it stands is known without the place, and others that are behind it stay.
+        self.start_over();
+        taken.map(|_| ())
     }
 
     /// Says that the source has nothing behind what it gave, though it should lead to a signed place.

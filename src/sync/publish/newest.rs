@@ -13,6 +13,7 @@ use crate::limits::CHECKPOINT_RENEW_MS;
 use crate::registry::{Registry, RegistryError, SegmentEntry};
 use crate::serve::clock::now_unix_ms;
 use crate::sync::checkpoint::Checkpoint;
+use crate::sync::intake::Intake;
 use crate::sync::key::HubSigner;
 
 /// Between two looks at whether to stop.
@@ -39,6 +40,18 @@ impl Published {
         let tag = format!("\"{}\"", hash.get(..32).unwrap_or_default());
         let etag = HeaderValue::from_str(&tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
         Published { sequence, signed, etag }
+    }
+
+    /// Passes on the newest checkpoint that an intake has applied, where it is another than the last.
+    pub fn pass_on(intake: &Intake, passing: &watch::Sender<Option<Published>>) {
+        let Some((sequence, signed)) = intake.passable() else { return };
+        passing.send_if_modified(|known| {
+            let is_new = known.as_ref().is_none_or(|known| known.signed != signed);
+            if is_new {
+                *known = Some(Published::of(sequence, signed));
+            }
+            is_new
+        });
     }
 }
 
