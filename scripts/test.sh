@@ -15,6 +15,9 @@ fi
 # Redis, PostgreSQL and memcached, which the load tester is set beside. Its tests say so where one is missing.
 scripts/peers.sh || echo "not all peers of the load tester could be installed; their tests say which they leave out"
 
+# The engine through which the log may travel.
+scripts/nats.sh
+
 echo "== tests"
 cargo test --workspace --locked --no-fail-fast
 

@@ -79,10 +79,14 @@ fn a_full_run_measures_every_target() {
     assert!(std::fs::read_to_string(page).unwrap().contains("</html>"));
     let of_growth = found["targets"].as_array().unwrap().iter().filter(|target| target["target"] == "P11").count();
     assert_eq!(of_growth, 3, "{found}");
-    for name in ["P5", "P7", "P8", "P9", "P10"] {
+    for name in ["P5", "P7", "P8", "P10"] {
         let of_name = found["targets"].as_array().unwrap().iter().filter(|target| target["target"] == name);
         assert!(of_name.clone().count() > 0 && of_name.clone().all(|target| target["measured"].is_number()), "{name}: {found}");
     }
+    // So few rows may be acknowledged at once, and then there is no rate to tell.
+    let streaming = &found["rest"]["deltas"];
+    assert!(streaming["rows"].as_u64().unwrap() > 0 && streaming["answers_checked_afterwards"].as_u64().unwrap() > 0, "{found}");
+    assert_eq!(found["targets"].as_array().unwrap().iter().filter(|target| target["target"] == "P9").count(), 2, "{found}");
     // A row's archived bytes are some 200 to 500, and 3,000 recipients have some 7,500 rows.
     let row_bytes = found["full"]["row_bytes"].as_u64().unwrap();
     assert!((1_000_000..5_000_000).contains(&row_bytes), "{row_bytes}");
