@@ -85,7 +85,7 @@ impl Station {
         let handed_on = match (&ways.broker, &ways.follow, registry.following()) {
             (Some(broker), _, _) => Some(station.follow_broker(registry, broker, ways.follow.clone(), stop)?),
             (None, Some(options), _) => Some(station.follow(registry, options.clone(), stop)?),
-            (None, None, Some(_)) => Some(station.keep(registry, stop)?),
+            (None, None, Some(_)) => station.keep(registry, stop)?,
             (None, None, None) => station.sign(registry, ways, stop)?,
         };
         let router = match handed_on {
@@ -125,9 +125,16 @@ impl Station {
         Ok((passed, kept(registry, options.hub_key)))
     }
 
-    /// Keeps the intake of a directory that is fed by hand, and passes on what came.
-    fn keep(&mut self, registry: &Arc<Registry>, stop: &Arc<AtomicBool>) -> Result<HandedOn, StationError> {
-        let intake = Intake::open(registry.clone(), disk(), Share::WHOLE, stop.clone())?;
+    /// Keeps the intake of a directory that is fed by hand, and passes on what came. Where it cannot be opened, look-ups are answered all
+    /// the same.
+    fn keep(&mut self, registry: &Arc<Registry>, stop: &Arc<AtomicBool>) -> Result<Option<HandedOn>, StationError> {
+        let intake = match Intake::open(registry.clone(), disk(), Share::WHOLE, stop.clone()) {
+            Ok(intake) => intake,
+            Err(error) => {
+                tracing::error!(%error, "no bundle can be taken in");
+                return Ok(None);
+            }
+        };
         let key = *intake.key();
         let (door, deeds) = IntakeDoor::new();
         let (passing, passed) = watch::channel(None);
@@ -136,7 +143,7 @@ impl Station {
         let kept_until = move || runtime.block_on(keep_until(intake, deeds, &passing, &stop));
         self.keeper = Some(background::spawn("intake", kept_until).map_err(StationError::Thread)?);
         self.door = Some(door);
-        Ok((passed, kept(registry, key)))
+        Ok(Some((passed, kept(registry, key))))
     }
 
     /// A hub signs what others follow, over HTTPS and through a broker.

@@ -172,8 +172,13 @@ async fn export_bundle(State(owner): State<Owner>, Json(body): Json<ExportBody>)
 
 async fn import_bundle(State(owner): State<Owner>, Json(body): Json<SnapshotBody>) -> Result<Json<Imported>, Failure> {
     beside(move || {
-        let (path, stream) = (owner.registry.directory().to_owned(), owner.registry.stream());
-        let door = owner.door.ok_or_else(|| Failure(BundleError::RegistersItself { path, stream }.to_string()))?;
+        let Some(door) = owner.door else {
+            if owner.registry.following().is_some() {
+                return Err(Failure("the owner can take no bundle in; its log says why".to_owned()));
+            }
+            let (path, stream) = (owner.registry.directory().to_owned(), owner.registry.stream());
+            return Err(Failure(BundleError::RegistersItself { path, stream }.to_string()));
+        };
         let imported = door.ask(move |intake| bundle::import(intake, &body.file));
         let imported = imported.ok_or_else(|| Failure("the server is ending; try again when it runs".to_owned()))?;
         imported.map_err(|error| Failure(error.to_string()))
