@@ -231,3 +231,10 @@ fn whatever_happens_to_its_disk_the_registry_holds_what_it_acknowledged() {
 fn the_walk_of_a_refused_row_that_only_the_past_remembers() {
     walk(2613);
 }
+
+/// The disk took a part of a frame, the part was cut off, and the next segment begun: after a power failure the part was back, in a segment
+/// that counted as sealed.
+#[test]
+fn the_walk_of_a_part_of_a_frame_that_came_back() {
+    walk(6800);
+}
