@@ -10,8 +10,8 @@ use shikaku::registry::snapshot::{SnapshotError, restore};
 use shikaku::registry::{Following, FollowingError, Keeping, Registry, RegistryError};
 
 use crate::fixture::{
-    CHIYODA, Home, NOW, as_member, ask, counts, feed, flip, is_eligible, person, real_disk, register, seen, today, troubles,
-    upserts, withdraw,
+    CHIYODA, Home, NOW, as_member, ask, counts, feed, flip, is_eligible, once_free, person, real_disk, register, seen, today,
+    troubles, upserts, withdraw,
 };
 
 /// What a registry hands on from a sequence on: its segments' frames.
@@ -35,7 +35,7 @@ pub(crate) fn following(hub: &Registry) -> Following {
 }
 
 fn begin(home: &Home, following: &Following, snapshot: Option<&Path>) -> Result<(), RegistryError> {
-    Registry::begin_following(&real_disk(), home.path(), following, snapshot, NOW).map(drop)
+    once_free(|| Registry::begin_following(&real_disk(), home.path(), following, snapshot, NOW)).map(drop)
 }
 
 /// A hub with two people, one withdrawn, and a registry that follows it from the beginning, and is as far.
