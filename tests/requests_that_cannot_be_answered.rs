@@ -281,7 +281,14 @@ fn while_a_large_register_is_loaded_health_says_so_and_questions_wait() {
     let arguments = ["serve", "--data", data.to_str().unwrap(), "--listen", &listen];
     let process = common::Running::start(arguments);
     let address: std::net::SocketAddr = listen.parse().unwrap();
-    eventually("the port is open", || std::net::TcpStream::connect(address).is_ok());
+    // The socket that claims the port lets go of who came too early.
+    let answers = || -> std::io::Result<usize> {
+        use std::io::{Read, Write};
+        let mut early = std::net::TcpStream::connect(address)?;
+        early.write_all(b"GET /v1/health HTTP/1.1\r\n\r\n")?;
+        early.read(&mut [0])
+    };
+    eventually("the port is open", || answers().is_ok_and(|read| read > 0));
     let mut http = common::Http::to(address);
     eventually("it is loaded", || {
         let health = http.ask("GET", "/v1/health", &[], b"");
