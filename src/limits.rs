@@ -330,9 +330,6 @@ pub const API_BODY_TIMEOUT_MS: u64 = 10_000;
 /// From the end of the head to the beginning of the answer.
 pub const API_REQUEST_TIMEOUT_MS: u64 = 60_000;
 
-/// How long a request may wait for something to happen before it is answered that nothing did.
-pub const API_LONG_POLL_MS_MAX: u64 = 30_000;
-
 /// What was written and the peer does not take.
 pub const API_UNREAD_TIMEOUT_MS: u32 = 30_000;
 
@@ -357,7 +354,7 @@ pub const API_WARN_DAYS: u64 = 30;
 /// Lines a second that the log gives to those who are turned away; the rest is counted.
 pub const API_TURNED_AWAY_LINES_PER_S: u32 = 10;
 
-const _: () = assert!(API_LONG_POLL_MS_MAX < API_REQUEST_TIMEOUT_MS && API_BODY_TIMEOUT_MS < API_REQUEST_TIMEOUT_MS);
+const _: () = assert!(CHECKPOINT_WAIT_S_MAX * 1000 < API_REQUEST_TIMEOUT_MS && API_BODY_TIMEOUT_MS < API_REQUEST_TIMEOUT_MS);
 const _: () = assert!(API_SMALL_BODY_BYTES < API_BODY_BYTES_MAX && API_CONNECTIONS_MAX <= API_CONNECTIONS_MOST);
 
 /// How long a site's authority is valid, when nobody says.
