@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# As instructions.sh builds them, which then finds them built.
+export CARGO_INCREMENTAL=0
 subjects=()
 for bench in benches/*.rs; do
   subjects+=(--bench "$(basename "$bench" .rs)")

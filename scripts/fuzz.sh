@@ -18,7 +18,7 @@ if ! command -v c++ >/dev/null; then
   exit 0
 fi
 
-all=(request question batch registration_file frame segment snapshot tokens configuration)
+all=(request question batch registration_file frame segment snapshot tokens configuration checkpoint message bundle)
 seconds=${1:-$((60 / ${#all[@]}))}
 shift || true
 targets=("$@")

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Counts the instructions of a look-up in process, without the socket, under callgrind, and compares them with benches/instructions.tsv.
-# The same on a busy machine as on a quiet one. `scripts/instructions.sh --write` writes what it counts down instead.
+# The same on a busy machine as on a quiet one, and, because nothing is built by halves, in a fresh clone as in an old one.
+# `scripts/instructions.sh --write` writes what it counts down instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +19,7 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-bench=$(cargo bench --locked --bench lookup_cost --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+bench=$(CARGO_INCREMENTAL=0 cargo bench --locked --bench lookup_cost --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
 cargo build --locked --quiet
 program=target/debug/shikaku
 "$program" synth --recipients "$recipients" --out "$work/people.csv"

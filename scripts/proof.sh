@@ -47,7 +47,7 @@ table="$(awk -F' *[|] *' '
   cat <<'PAGE'
 # What was tried, and how often
 
-Each promise, the faults it was put to, the test that did it, and how many times in one run. Written by `scripts/proof.sh` from the tests' own
+Each promise, the faults it was put to, the test that did it, and how many times, over all runs that the page was made from. Written by `scripts/proof.sh` from the tests' own
 output; a run in which any test failed writes nothing.
 PAGE
   awk -F'\t' '

@@ -26,6 +26,7 @@ ForgetAKey|simulation|writing::an_import_may_be_cut_off
 AnswerFromAWithdrawnRow|simulation|writing::an_import_may_be_cut_off
 ForgetAWithdrawal|simulation|walking
 BelieveTheStore|simulation|faults::a_store_that_lacks
+BelieveTheImage|lib|registry::image::tests
 BelieveTheSnapshot|registry|snapshots
 NameAnUnsyncedSnapshot|simulation|snapshots::a_snapshot_may_be_cut_off
 SkipReadingTheCopy|simulation|restoring::a_restore_that_reads_wrongly
@@ -39,6 +40,8 @@ TakeWhatLeadsElsewhere|sync|refusing::truncated_swapped
 ForgetWhatWasSigned|sync|refusing::an_old_checkpoint
 SkipTheSignedState|sync|refusing::a_state_that_is_not
 PassOnWhatIsNotApplied|sync|taking::what_a_relay_passes_on
+BelieveAnyMessage|lib|sync::jetstream::message::tests
+AcknowledgeBeforeApplying|broker|acknowledging
 SkipTheAuditsSync|lib|audit::tests::crashing
 SkipTheAuditsChain|lib|audit::tests::tampering
 '
@@ -48,18 +51,18 @@ words_of() {
   grep -B1 "^    $1,\$" src/sabotage.rs | sed -n 's|^    /// \(.*\)\.$|\1|p'
 }
 
-cargo test --locked --features sabotage --no-run --message-format=json --lib --test simulation --test registry --test sync \
+cargo test --locked --features sabotage --no-run --message-format=json --lib --test simulation --test registry --test sync --test broker \
   2>/dev/null >"${TMPDIR:-/tmp}/sabotage-$$.json" || {
   echo "the build with the switches failed; build it by hand: cargo test --features sabotage --no-run"
   exit 1
 }
 trap 'rm -f "${TMPDIR:-/tmp}/sabotage-$$.json"' EXIT
 
-# The test program of a target, as cargo said it.
+# The test program of a target, as cargo said it. The program itself has the library's name, and is built beside it: the kind tells them apart.
 program_of() {
-  local target="$1"
-  [ "$target" = lib ] && target=shikaku
-  grep '"executable":"' "${TMPDIR:-/tmp}/sabotage-$$.json" | grep "\"name\":\"$target\"" | grep '"test":true' \
+  local target="$1" kind=test
+  [ "$target" = lib ] && target=shikaku kind=lib
+  grep '"executable":"' "${TMPDIR:-/tmp}/sabotage-$$.json" | grep "\"kind\":\[\"$kind\"\]" | grep "\"name\":\"$target\"" \
     | sed -n 's|.*"executable":"\([^"]*\)".*|\1|p' | tail -1
 }
 
@@ -68,6 +71,10 @@ tried=0
 for line in $list; do
   IFS='|' read -r name target tests <<<"$line"
   if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
+  if [ "$target" = broker ] && ! command -v nats-server >/dev/null; then
+    echo "skipped: $name: nats-server is not installed (scripts/nats.sh installs it)"
+    continue
+  fi
   tried=$((tried + 1))
   program="$(program_of "$target")"
   output="$(SHIKAKU_SABOTAGE="$name" timeout 300 "$program" "$tests" 2>&1 || true)"

@@ -11,6 +11,7 @@ mod background;
 pub mod commands;
 pub mod disk;
 pub mod domain;
+mod head;
 pub mod index;
 pub mod ingest;
 pub mod limits;

@@ -262,6 +262,9 @@ pub const SPOOL_BYTES_MAX: u64 = 512 << 20;
 /// What of them is held in memory; the rest lies in a file.
 pub const SPOOL_MEMORY_BYTES: usize = FOLLOWED_RUN_BYTES_MAX;
 
+/// Places of earlier checkpoints that a follower which is behind is to pass through, 40 bytes each.
+pub const INTAKE_EARLIER_PLACES_MAX: usize = 1 << 10;
+
 const _: () = assert!(SPOOL_BYTES_MAX > crate::log::SEGMENT_BYTES_MAX + crate::log::FRAME_BYTES_MAX as u64);
 
 /// A piece of a segment or a snapshot on its way: what publishing holds of a file for each request.
@@ -289,6 +292,13 @@ pub const FOLLOW_STRIKES_MAX: u32 = 3;
 /// Without word from the hub for so long, it is called unreachable.
 pub const FOLLOW_SILENCE_MS_MAX: u64 = 60_000;
 
+/// A source that answers, and brings nothing that the hub signed within so long, counts as a hub that is unreachable: hubs sign anew every
+/// few seconds, and so much more is left for relays between, for brokers, and for clocks that differ.
+pub const FOLLOW_SIGNED_AGE_MS_MAX: u64 = 5 * 60_000;
+
+/// Between two questions to a source that answers at once and brings nothing newer.
+pub const FOLLOW_REST_MS: u64 = 1_000;
+
 /// The share of a processor that applying may take, percent, when the configuration does not say.
 pub const FOLLOW_SHARE_PERCENT: u32 = 50;
 
@@ -300,6 +310,8 @@ pub const FOLLOW_REMEMBER_MS: u64 = 1_000;
 
 const _: () = assert!(FOLLOW_WAIT_S <= CHECKPOINT_WAIT_S_MAX && FOLLOW_RETRY_MS_MIN < FOLLOW_RETRY_MS_MAX);
 const _: () = assert!(FOLLOW_SILENCE_MS_MAX > FOLLOW_WAIT_S * 1000 && FOLLOW_SILENCE_MS_MAX > CHECKPOINT_RENEW_MS);
+const _: () =
+    assert!(FOLLOW_SIGNED_AGE_MS_MAX > 4 * BROKER_CHECKPOINT_S * 1000 && FOLLOW_SIGNED_AGE_MS_MAX > FOLLOW_SILENCE_MS_MAX);
 /// Connections over TLS at once. Each holds about 50 KiB while it is idle.
 pub const API_CONNECTIONS_MAX: usize = 256;
 
@@ -407,6 +419,9 @@ pub const BROKER_GAP_MS: u64 = 1_000;
 
 /// Without news a checkpoint is published so often, so that followers know that they are not behind.
 pub const BROKER_CHECKPOINT_S: u64 = 30;
+
+/// While registering goes on, a checkpoint follows the one before it no sooner: each is a message that every follower takes.
+pub const BROKER_CHECKPOINT_BUSY_MS: u64 = 2_000;
 
 /// How long a broker waits for the acknowledgement of a message before it gives it out again. Reading is begun anew at each start, so that
 /// this delays nothing.

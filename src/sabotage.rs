@@ -42,6 +42,8 @@ pub(crate) enum Sabotage {
     ForgetAWithdrawal,
     /// A store is believed though it does not add up.
     BelieveTheStore,
+    /// An image is believed though its parts do not match their checksums.
+    BelieveTheImage,
     /// A snapshot is believed though its hash does not match.
     BelieveTheSnapshot,
     /// A snapshot gets its name before it is synced.
@@ -68,6 +70,10 @@ pub(crate) enum Sabotage {
     SkipTheSignedState,
     /// A relay passes on what it has not applied.
     PassOnWhatIsNotApplied,
+    /// A broker's message is believed, whoever signed it.
+    BelieveAnyMessage,
+    /// A message is acknowledged to the broker before its frame is applied.
+    AcknowledgeBeforeApplying,
     /// A look-up counts as kept in the audit without a sync.
     SkipTheAuditsSync,
     /// Blocks of the audit need not continue the chain.

@@ -1,14 +1,18 @@
 //! The program itself, with a broker between the hub that registers and the house that answers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)]
 
+#[path = "broker/accounts.rs"]
+#[allow(dead_code, reason = "shared with the tests of one process")]
+mod accounts;
 mod common;
 #[path = "broker/servers.rs"]
 #[allow(dead_code, reason = "shared with the tests of one process")]
 mod servers;
 
+use accounts::{Operator, Rights, Until, secrets_of};
 use common::houses::{Certificates, House};
 use common::proof::proof;
-use common::{Place, Row, Server, ask_member};
+use common::{Place, Row, Running, Server, ask_member, program};
 use servers::{Servers, await_that};
 
 /// The server's options as one line.
@@ -129,4 +133,74 @@ fn what_a_broker_lost_is_fetched_from_the_hub_over_https() {
     let test = "what_a_broker_lost_is_fetched_from_the_hub_over_https";
     let gaps = house.following()["broker"]["gaps"].as_u64().unwrap();
     proof("what a broker lost is fetched from the hub", "messages taken out of the stream", test, gaps);
+}
+
+/// A server that logs everything it can.
+fn talkative(place: &Place, config: &str) -> Server {
+    let (data, config) = (place.data(), place.write("shikaku.toml", config));
+    let mut command = program();
+    command.env("SHIKAKU_LOG", "trace").args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+    Server::of(Running::of(command.arg("--config").arg(config)))
+}
+
+#[test]
+fn credentials_that_a_broker_does_not_take_are_said_in_the_log_and_never_shown() {
+    let (operator, stranger) = (Operator::new(), Operator::new());
+    let Some(servers) = Servers::one_with(&operator.configuration()) else {
+        println!("skipped: nats-server is not installed (scripts/nats.sh installs it)");
+        return;
+    };
+    let good = operator.credentials("hub", Rights::Hub, Until::Always);
+    let foreign = stranger.credentials("hub", Rights::Hub, Until::Always);
+    // It lets in, and does not let the stream be made.
+    let reading = operator.credentials("house", Rights::House("ward"), Until::Always);
+    let (nowhere, torn) = (good.with_file_name("nowhere.creds"), good.with_file_name("torn.creds"));
+    let text = std::fs::read_to_string(&good).unwrap();
+    std::fs::write(&torn, text.replace("SEED-----\nSU", "SEED-----\nSX")).unwrap();
+    let secrets: Vec<String> = [&good, &foreign, &reading, &torn].into_iter().flat_map(|path| secrets_of(path)).collect();
+
+    let hub = Place::new();
+    let (mut lines, mut kinds, mut is_talkative) = (0, 0, false);
+    let mut never_shown = |server: &Server| {
+        let heard = server.process.err.all();
+        assert!(heard.iter().all(|line| secrets.iter().all(|secret| !line.contains(secret))), "the log holds a secret");
+        is_talkative |= heard.iter().any(|line| line.contains("\"DEBUG\"") && line.contains("async_nats"));
+        lines += heard.len();
+    };
+    let cases = [
+        (&foreign, "authorization violation"),
+        (&nowhere, "nowhere.creds"),
+        (&torn, "torn.creds"),
+        (&reading, "does not make a stream"),
+        (&good, ""),
+    ];
+    for (credentials, words) in cases {
+        let broker = format!("urls = [\"{}\"]\ncredentials = {credentials:?}\n", servers.urls());
+        let server = talkative(&hub, &format!("audit = false\n[publish.broker]\n{broker}"));
+        if credentials == &good {
+            await_that("the broker has everything", || server.status()["publishing"]["behind_sequences"] == 0);
+        } else {
+            let broken_off = |line: &&String| line.contains("publishing to the broker was broken off");
+            let said = server.process.err.wait(|lines| lines.iter().find(broken_off).cloned()).unwrap();
+            assert!(said.contains(words), "{said}");
+            if credentials == &reading {
+                let complaint = |line: &String| line.contains("the broker complains") && line.contains("STREAM.CREATE");
+                assert!(server.process.err.all().iter().any(complaint), "the log says which right is missing");
+            }
+            await_that("the page says so", || server.get("/v1/health").body.contains("broker_away"));
+            // Registering does not depend on it.
+            hub.import(&format!("{kinds}.csv"), [&Row::of(kinds)], &[]).ends(0);
+        }
+        never_shown(&server);
+        kinds += 1;
+        assert_eq!(server.stop(), 0);
+    }
+    assert!(is_talkative, "the broker's client had its say");
+    let test = "credentials_that_a_broker_does_not_take_are_said_in_the_log_and_never_shown";
+    proof(
+        "credentials for a broker are in no line of the log",
+        "foreign, missing, torn ones and too few rights, at the level trace",
+        test,
+        lines,
+    );
 }

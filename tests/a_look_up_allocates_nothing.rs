@@ -1,8 +1,9 @@
 //! From the request's body to the rendered answer a look-up takes no memory, in whichever form it is asked and answered.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/counting.rs"]
+mod counting;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::BytesMut;
@@ -13,32 +14,7 @@ use shikaku::serve::fast::{Method, Reply, Request};
 use shikaku::serve::service::Service;
 use shikaku::serve::tokens::Tokens;
 
-thread_local! {
-    /// Allocations of this thread: the registry's own threads are no part of a look-up.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator as it came; counting touches a cell of the thread's own, which needs none.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
+use counting::{Counting, allocations_of_this_thread};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -68,11 +44,11 @@ fn a_look_up_allocates_nothing() {
         // The first one of a thread makes what the thread keeps.
         let mut counts = [0; 2];
         for count in &mut counts {
-            let before = ALLOCATIONS.with(Cell::get);
+            let before = allocations_of_this_thread();
             let mut reply = Reply::new(&mut body);
             service.respond(&request, Door::Fast, &mut reply);
             assert_eq!(reply.status_code(), 200);
-            *count = ALLOCATIONS.with(Cell::get) - before;
+            *count = allocations_of_this_thread() - before;
         }
         assert_eq!(counts[1], 0, "{path} {content_type} {accept}");
     };

@@ -1,37 +1,16 @@
 //! On a warm connection the listener allocates nothing to answer a request.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[path = "common/counting.rs"]
+mod counting;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use shikaku::serve::fast::{FastListener, ListenerLimits, Reply, Request};
 
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: everything is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the system allocator's contract, which is this one's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: as above.
-        unsafe { System.realloc(pointer, layout, bytes) }
-    }
-}
+use counting::{Counting, allocations_of_all_threads};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -54,9 +33,9 @@ fn answering_allocates_nothing() {
         }
     };
     ask(2_000);
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let before = allocations_of_all_threads();
     ask(5_000);
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    let allocations = allocations_of_all_threads() - before;
     // The engine's run queue takes a block for every 32 times that a connection wakes up, its clock a few each half second.
     assert!(allocations < 5_000 / 16, "{allocations} allocations in 5,000 requests");
 }

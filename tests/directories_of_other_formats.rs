@@ -95,6 +95,8 @@ fn every_released_format_opens_verifies_and_answers_as_it_did() {
         assert_eq!(verified(&data)["state_checksum"], then["state_checksum"]);
         run(["audit", "verify", "--data", &data]).ends(0);
         fixture.answers_as_then(Path::new(&data));
+        assert!(!fixture.folder.join("data/store.earlier").exists());
+        assert_eq!(verified(&data)["notes"], serde_json::json!([]));
 
         // The same without the store, which is then rebuilt from the log.
         fs::remove_dir_all(fixture.folder.join("data/store")).unwrap();

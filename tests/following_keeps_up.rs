@@ -4,12 +4,15 @@
 //! cargo test --release --test following_keeps_up -- --ignored --nocapture --test-threads 1
 //! ```
 //!
-//! `SHIKAKU_FOLLOW_RECIPIENTS` sets the size (20,000; 400,000 come to a million rows), `SHIKAKU_FOLLOW_SECONDS` how long rows stream in (20).
+//! Where look-ups are timed, everything but the follower and the one who asks it stands aside: the hub is another machine.
+//!
+//! `SHIKAKU_FOLLOW_RECIPIENTS` sets the size (20,000; 520,000 come to a million rows), `SHIKAKU_FOLLOW_SECONDS` how long rows stream in (20).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)]
 
 mod common;
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -41,6 +44,14 @@ fn synthetic(place: &Place, recipients: u64) -> String {
     let arguments = ["--recipients", &recipients.to_string(), "--as-of", &common::day(0), "--out", file.to_str().unwrap()];
     common::run(["synth"].into_iter().chain(arguments)).ends(0);
     file.to_str().unwrap().to_owned()
+}
+
+/// Imports a file at a house that stands aside, in a process that does so as well.
+fn import_aside(house: &House, file: &str) {
+    let program = common::program();
+    let import = ["import", "--data", house.place.data().to_str().unwrap(), file].map(str::to_owned);
+    let status = Command::new("nice").args(["-n", "19"]).arg(program.get_program()).args(import).output().unwrap().status;
+    assert!(status.success());
 }
 
 /// Asks one person after another, one at a time, until it is told to stop; gives how long each answer took, and, for each sequence that
@@ -136,13 +147,17 @@ fn an_import_reaches_three_houses_and_a_fourth_begins_with_the_snapshot() {
     for house in &mut houses {
         house.start();
     }
+    // One of the three is asked; what the others do, they do elsewhere.
+    for elsewhere in houses.iter().skip(1).chain([&hub]) {
+        elsewhere.stand_aside();
+    }
     let file = synthetic(&hub.place, number("SHIKAKU_FOLLOW_RECIPIENTS", 20_000));
     let quiet_ones = quiet(houses[0].server().address, Duration::from_secs(5));
     let began = Instant::now();
     let stop = AtomicBool::new(false);
     let (mut busy_ones, imported) = std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask_until(&stop, houses[0].server().address).0);
-        hub.place.run("import", &[&file]).ends(0);
+        import_aside(&hub, &file);
         let imported = began.elapsed();
         settle(&hub, &houses.iter().collect::<Vec<_>>());
         stop.store(true, Ordering::Relaxed);
@@ -182,10 +197,11 @@ fn look_ups_are_answered_as_quickly_while_a_house_catches_up() {
     hub.register(0..10);
     let mut house = House::started(Place::new(), certificates.follow("ward", hub.api(), &hub.hub_key()));
     settle(&hub, &[&house]);
+    hub.stand_aside();
     let calm = quiet(house.server().address, Duration::from_secs(10));
     house.stop();
     let file = synthetic(&hub.place, number("SHIKAKU_FOLLOW_RECIPIENTS", 20_000));
-    hub.place.run("import", &[&file]).ends(0);
+    import_aside(&hub, &file);
     house.start();
     let began = Instant::now();
     let stop = AtomicBool::new(false);

@@ -325,6 +325,19 @@ fn a_pipe_is_refused_because_a_file_is_read_twice() {
     assert!(said.err.contains("regular file"), "{}", said.err);
 }
 
+/// The engine spoils a leaf that packs to a little less than 64 KiB; see docs/decisions/store-engine.md.
+#[test]
+fn no_leaf_of_the_store_comes_near_the_length_that_the_engine_spoils() {
+    let place = Place::new();
+    let file = place.path("rows.csv");
+    common::run(["synth", "--recipients", "20000", "--as-of", &common::day(0), "--out", file.to_str().unwrap()]).ends(0);
+    place.run("import", &[file.to_str().unwrap()]).ends(0);
+    let slabs = std::fs::read_dir(place.data().join("store/slabs")).unwrap().map(|slab| slab.unwrap());
+    let used = slabs.filter(|slab| slab.metadata().unwrap().len() > 0);
+    let largest = used.map(|slab| slab.file_name().to_str().unwrap().parse::<u64>().unwrap()).max().unwrap();
+    assert!((4 << 10..48 << 10).contains(&largest), "a leaf takes {largest} bytes");
+}
+
 #[test]
 fn a_person_has_at_most_64_rows() {
     let place = Place::new();

@@ -3,22 +3,10 @@
 
 mod common;
 
-use std::net::SocketAddr;
-
 use common::proof::proof;
 use common::site::{Site, Tls, https};
-use common::{Answer, FAR_HOSPITAL, HOSPITAL, Http, INFANTS, Place, Row, Server, ask_member, day, member_json, program, shikaku};
+use common::{Answer, FAR_HOSPITAL, HOSPITAL, Http, INFANTS, Place, Row, ask_member, day, member_json, program, shikaku};
 use serde_json::Value;
-
-/// Where the API of a server listens, from its own word.
-fn api_of(server: &Server) -> SocketAddr {
-    let said = server.process.err.wait(|lines| {
-        let read = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let mut said = read.filter(|line| line["fields"]["message"] == "the API listens");
-        said.next().map(|line| line["fields"]["address"].as_str().unwrap().parse().unwrap())
-    });
-    said.unwrap_or_else(|| panic!("no API: {:#?}", server.process.err.all()))
-}
 
 /// Rows of several kinds: for this institution, for another, ended, to come, and twins.
 fn rows() -> Vec<Row> {
@@ -83,7 +71,7 @@ fn every_question_is_answered_with_the_same_bytes_over_tls() {
     let token = place.run("token add", &["--institution", HOSPITAL, "--role", "institution"]).ends(0).out;
     let server = place.serve_configured(&site.config());
     let own = site.signed("hospital", &format!("urn:shikaku:institution:{HOSPITAL}"), &[]);
-    let (mut fast, mut tls) = (server.connect(), https(api_of(&server), &site.client(Some(&own))));
+    let (mut fast, mut tls) = (server.connect(), https(server.api(), &site.client(Some(&own))));
     let bearer = format!("Bearer {}", token.trim());
     let mut answered = 0;
     for (target, kind, accept, body) in questions(&rows) {
@@ -103,7 +91,7 @@ fn every_question_is_answered_with_the_same_bytes_over_tls() {
     assert_eq!(tls.ask("POST", "/v1/eligibility", &with_token, named.as_bytes()).json()["verdict"], "eligible");
     pages_are_the_same(&mut fast, &mut tls);
     // On this machine a certificate is optional: a token says who asks, as on the fast listener.
-    let mut without = https(api_of(&server), &site.client(None));
+    let mut without = https(server.api(), &site.client(None));
     assert_eq!(without.question(&named).error(), (401, "unauthorized".to_owned()));
     let by_token = [("Content-Type", "application/json"), ("Authorization", bearer.as_str())];
     assert_eq!(without.ask("POST", "/v1/eligibility", &by_token, named.as_bytes()).json()["verdict"], "eligible");
@@ -129,7 +117,7 @@ fn a_clearing_house_asks_for_any_institution_and_the_audit_says_who_asked() {
     place.import("rows.csv", &rows(), &[]).ends(0);
     let server = place.serve_configured(&site.config());
     let house = site.signed("house", "urn:shikaku:clearing_house:kokuho-13", &[]);
-    let mut connection = https(api_of(&server), &site.client(Some(&house)));
+    let mut connection = https(server.api(), &site.client(Some(&house)));
     for (institution, verdict) in [(HOSPITAL, "eligible"), (FAR_HOSPITAL, "not_designated")] {
         let body = format!("{{\"card_link\":\"card-100\",\"consent\":true,\"institution\":\"{institution}\"}}");
         assert_eq!(connection.question(&body).succeeds().json()["verdict"], verdict);
@@ -158,7 +146,7 @@ fn the_shell_asks_over_tls_as_who_its_certificate_names() {
     let (place, site) = (Place::new(), Site::new());
     place.import("rows.csv", &rows(), &[]).ends(0);
     let server = place.serve_configured(&site.config());
-    let url = format!("https://{}", api_of(&server));
+    let url = format!("https://{}", server.api());
     let look_up = |own: Option<&shikaku::tls::CredentialFiles>, more: &[&str]| {
         let mut command = program();
         command.args(["lookup", "--url", &url, "--card", "card-100", "--consent"]).args(more).arg("--ca").arg(site.ca());

@@ -123,6 +123,25 @@ fn a_body_that_is_too_long_or_does_not_come_is_refused() {
 }
 
 #[test]
+fn who_may_not_ask_keeps_nobody_who_may_out() {
+    let site = Site::new();
+    let api = start(&limited(&site, |options| options.limits.large_requests_max = 1), Router::new());
+    // Neither is waited for: the refusal comes before a byte of the body.
+    let stranger = replica(&site);
+    let mut strangers: Vec<_> = (0..2).map(|_| https(api.local_addr(), &stranger)).collect();
+    for stranger in &mut strangers {
+        stranger.send(b"POST /v1/eligibility/batch HTTP/1.1\r\nHost: test\r\nContent-Length: 60000\r\n\r\n");
+        assert_eq!(stranger.receive().error(), (403, "forbidden".to_owned()));
+    }
+    let client = site.client(Some(&site.signed("one", &format!("urn:shikaku:institution:{}", common::HOSPITAL), &[])));
+    let tsv = [("Content-Type", "text/tab-separated-values")];
+    let answer = https(api.local_addr(), &client).ask("POST", "/v1/eligibility/batch", &tsv, b"k\tcard-1\n");
+    assert_eq!(answer.error(), (503, "loading".to_owned()));
+    api.stop();
+    proof(PROMISE, "a certificate of the wrong role that sends no body", "who_may_not_ask_keeps_nobody_who_may_out", 2);
+}
+
+#[test]
 fn a_request_that_takes_too_long_is_given_up() {
     let site = Site::new();
     let never = Router::new().route("/v1/log/checkpoint", get(std::future::pending::<()>));

@@ -209,6 +209,7 @@ fn both_languages_have_the_same_sections_and_the_same_commands() {
         "store_rebuilt",
         "log_poisoned",
         "log_corrupt",
+        "log_unreadable",
         "log_lost",
         "memory_behind",
         "torn_tail_cut",
@@ -383,6 +384,25 @@ fn a_snapshot_that_is_damaged() {
     machine.type_the_commands_of("`snapshot_damaged`");
     machine.stop();
     machine.start();
+    machine.is_well_and_registers();
+}
+
+#[test]
+fn a_log_that_the_disk_will_not_read() {
+    let mut machine = Machine::new();
+    machine.start_configured("scrub_pause_s = 1\n");
+    let (segment, aside) = (segment(&machine), machine.data().join("aside"));
+    std::fs::rename(&segment, &aside).unwrap();
+    std::fs::create_dir(&segment).unwrap();
+    eventually("the next round finds it", || !machine.troubles().is_empty());
+    let detail = machine.has_only("log_unreadable");
+    assert!(detail.contains(segment.to_str().unwrap()), "{detail}");
+    is_quoted("`log_unreadable`", "log_unreadable");
+    machine.answers_everybody();
+    std::fs::remove_dir(&segment).unwrap();
+    std::fs::rename(&aside, &segment).unwrap();
+    eventually("a later round reads it", || machine.troubles().is_empty());
+    machine.type_the_commands_of("`log_unreadable`");
     machine.is_well_and_registers();
 }
 

@@ -4,6 +4,8 @@
 //! memory than the limit; what it answers must be what such an answer always is.
 
 pub mod appliance;
+pub mod bundle;
+pub mod hub;
 pub mod memory_disk;
 pub mod register;
 pub mod scratch;

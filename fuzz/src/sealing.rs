@@ -9,8 +9,14 @@ const FRAME_BYTES_MAX: usize = 900 << 10;
 
 /// Makes the checksums of a segment's header and of each frame that has room fit.
 pub fn seal_segment(bytes: &mut [u8]) {
-    let Some((head, mut rest)) = bytes.split_at_mut_checked(SEGMENT_HEAD) else { return };
+    let Some((head, frames)) = bytes.split_at_mut_checked(SEGMENT_HEAD) else { return };
     seal(head);
+    seal_frames(frames);
+}
+
+/// Makes the checksum of each frame that has room fit.
+pub fn seal_frames(frames: &mut [u8]) {
+    let mut rest = frames;
     while let Some(length) = frame_length(rest) {
         let (frame, behind) = rest.split_at_mut(length);
         seal(frame);
@@ -49,14 +55,16 @@ pub fn seal_snapshot(bytes: &mut Vec<u8>) {
     bytes.extend_from_slice(&hash);
 }
 
-fn frame_length(bytes: &[u8]) -> Option<usize> {
+/// How long the frame is that these bytes begin with, if it has room.
+pub fn frame_length(bytes: &[u8]) -> Option<usize> {
     let payload = bytes.get(4..8)?;
     let payload = u32::from_le_bytes(payload.try_into().ok()?) as usize;
     let length = FRAME_HEAD + payload.next_multiple_of(8) + 8;
     (length <= FRAME_BYTES_MAX && length <= bytes.len()).then_some(length)
 }
 
-fn seal(bytes: &mut [u8]) {
+/// Makes the last eight bytes the checksum of those before.
+pub fn seal(bytes: &mut [u8]) {
     let covered = bytes.len() - 8;
     let checksum = xxh3_64(&bytes[..covered]);
     bytes[covered..].copy_from_slice(&checksum.to_le_bytes());

@@ -5,8 +5,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::Fault;
 use super::chain::AuditChain;
 use super::entry::{Context, DATE_MASK, Piece, Via, verdict_code};
-use super::files::part;
 use super::note::{NOTE_BYTES, Note};
+use crate::head::part;
 use crate::limits::{AUDIT_BATCH_LINES_MAX, AUDIT_BLOCK_BYTES_MAX};
 
 pub(super) const BLOCK_HEAD: usize = 64;

@@ -43,8 +43,3 @@ pub(super) fn aside(path: &Path) -> PathBuf {
 
 /// How such names end.
 pub(super) const ASIDE: &str = ".tmp";
-
-/// The bytes at a place of a longer array; zeros where it is too short, which the lengths of this room's structures exclude.
-pub(super) fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
-}

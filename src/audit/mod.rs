@@ -46,6 +46,8 @@ pub use pseudonym::{Pseudonym, PseudonymKey};
 pub use reader::AuditFault;
 pub use status::{AuditCondition, AuditStatus};
 
+use crate::head::HeadError;
+
 pub(crate) const FORMAT_VERSION: u32 = 1;
 
 /// The audit's directory in a data directory.
@@ -188,6 +190,16 @@ pub enum Fault {
     /// A later version of the program wrote this.
     #[error("format {0}, which this program does not know")]
     Newer(u32),
+}
+
+impl From<HeadError> for Fault {
+    fn from(error: HeadError) -> Fault {
+        match error {
+            HeadError::Magic => Fault::Magic,
+            HeadError::Checksum => Fault::Checksum,
+            HeadError::Newer(version) => Fault::Newer(version),
+        }
+    }
 }
 
 impl AuditError {

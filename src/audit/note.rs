@@ -1,7 +1,7 @@
 //! Notes: what the audit says of itself among the look-ups.
 
 use super::chain::AuditChain;
-use super::files::part;
+use crate::head::part;
 
 pub(super) const NOTE_BYTES: usize = 64;
 

@@ -9,8 +9,9 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::AuditError;
 use super::entry::{HASH_MASK, key_word, kind_of};
-use super::files::{part, read_small, write_whole};
+use super::files::{read_small, write_whole};
 use crate::disk::Disk;
+use crate::head::part;
 use crate::record::identity::{KeyHash, KeyKind};
 
 const MAGIC: [u8; 8] = *b"SHIKAKEY";

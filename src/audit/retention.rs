@@ -10,26 +10,56 @@ use super::{AuditError, Step};
 pub(super) enum Pruned {
     /// Nothing was old enough.
     Nothing,
-    /// Every segment of the past would go. A clock that runs years ahead does that; the next day tells.
+    /// The clock jumped, or every segment of the past would go, as a clock that runs years ahead does. The next day tells.
     Doubted,
     /// So many segments.
     Segments(usize),
 }
 
+/// How a day came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Daybreak {
+    /// It is the first that this process sees.
+    Start,
+    /// It followed the one before.
+    Next,
+    /// It did not: the clock was set, or the machine slept.
+    Jump,
+}
+
+impl Daybreak {
+    /// Of a day, and the one that was seen before it, if any.
+    pub(super) fn of(today: u64, before: Option<u64>) -> Daybreak {
+        match before {
+            None => Daybreak::Start,
+            Some(before) if today == before + 1 => Daybreak::Next,
+            Some(_) => Daybreak::Jump,
+        }
+    }
+}
+
 /// Removes whole segments that were sealed more than `days` ago, as the beginning of the next one tells. The note is durable before the first of them goes.
-pub(super) fn prune(writer: &mut Writer, now_unix_ms: u64, days: u32, is_start: bool) -> Result<Pruned, AuditError> {
+pub(super) fn prune(writer: &mut Writer, now_unix_ms: u64, days: u32, daybreak: Daybreak) -> Result<Pruned, AuditError> {
+    if daybreak == Daybreak::Jump {
+        return Ok(Pruned::Doubted);
+    }
     let (disk, directory) = (writer.disk().clone(), writer.directory().to_owned());
     let oldest_kept_unix_ms = now_unix_ms.saturating_sub(u64::from(days) * DAY_MS);
     let segments = list(&*disk, &directory)?;
-    let mut prunable = Vec::new();
+    let (mut prunable, mut undated) = (Vec::new(), Vec::new());
     let mut note = None;
     for (found, next) in segments.iter().zip(segments.iter().skip(1)) {
         // A segment is sealed when the next one begins.
         let Ok(next) = read_header(&*disk, &next.path)? else { break };
+        undated.push(found.path.clone());
+        if next.created_unix_ms > now_unix_ms {
+            // Begun while a clock ran ahead, which says nothing: the segment is at least as old as the next one that says something.
+            continue;
+        }
         if next.created_unix_ms >= oldest_kept_unix_ms {
             break;
         }
-        prunable.push(found.path.clone());
+        prunable.append(&mut undated);
         note = Some(Note::Pruned {
             through_segment: next.number - 1,
             through_entry: next.first_entry - 1,
@@ -42,7 +72,7 @@ pub(super) fn prune(writer: &mut Writer, now_unix_ms: u64, days: u32, is_start: 
         return Ok(Pruned::Nothing);
     };
     // This start has begun the newest segment, and by that dates the one before it: nothing else would be left of the past.
-    if is_start && prunable.len() + 2 >= segments.len() {
+    if daybreak == Daybreak::Start && prunable.len() + 2 >= segments.len() {
         return Ok(Pruned::Doubted);
     }
     writer.note(note, now_unix_ms)?;

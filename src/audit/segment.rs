@@ -1,13 +1,11 @@
 //! A segment's header and name.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::chain::{AuditChain, AuditStream};
-use super::files::part;
 use super::{FORMAT_VERSION, Fault};
+use crate::head::{Format, cover, part};
 
 pub(super) const SEGMENT_HEAD: usize = 128;
-const MAGIC: [u8; 8] = *b"SHIKAAUD";
+const FORMAT: Format = Format { magic: *b"SHIKAAUD", version: FORMAT_VERSION };
 
 /// Where the fields stand that one segment must have right by the one before.
 pub(super) const STREAM_AT: u64 = 16;
@@ -30,9 +28,7 @@ pub(super) struct SegmentHeader {
 
 impl SegmentHeader {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(SEGMENT_HEAD);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let mut out = FORMAT.begin(SEGMENT_HEAD);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.stream.0);
         out.extend_from_slice(&self.number.to_le_bytes());
@@ -41,23 +37,11 @@ impl SegmentHeader {
         out.extend_from_slice(&self.created_unix_ms.to_le_bytes());
         out.extend_from_slice(&self.key_check);
         out.resize(SEGMENT_HEAD - 8, 0);
-        let checksum = xxh3_64(&out);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        out
+        cover(out)
     }
 
     pub(super) fn decode(bytes: &[u8; SEGMENT_HEAD]) -> Result<SegmentHeader, Fault> {
-        let (covered, checksum) = bytes.split_at(SEGMENT_HEAD - 8);
-        if !covered.starts_with(&MAGIC) {
-            return Err(Fault::Magic);
-        }
-        if xxh3_64(covered).to_le_bytes() != checksum {
-            return Err(Fault::Checksum);
-        }
-        let version = u32::from_le_bytes(part(bytes, 8));
-        if version > FORMAT_VERSION {
-            return Err(Fault::Newer(version));
-        }
+        FORMAT.check_covered(bytes)?;
         Ok(SegmentHeader {
             stream: AuditStream(part(bytes, 16)),
             number: u64::from_le_bytes(part(bytes, 32)),
@@ -82,6 +66,8 @@ pub(super) fn first_entry_of(file_name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
     use super::*;
 
     fn header() -> SegmentHeader {

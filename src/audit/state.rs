@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::chain::{AuditChain, AuditStream};
-use super::files::{part, read_small, write_whole};
+use super::files::{read_small, write_whole};
 use super::{AuditError, FORMAT_VERSION, Fault};
 use crate::disk::Disk;
+use crate::head::{Format, cover, part};
 
-const MAGIC: [u8; 8] = *b"SHIKAAST";
+const FORMAT: Format = Format { magic: *b"SHIKAAST", version: FORMAT_VERSION };
 const STATE_BYTES: usize = 104;
 
 /// Where the audit was durable.
@@ -54,9 +53,7 @@ impl State {
     }
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(STATE_BYTES);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let mut out = FORMAT.begin(STATE_BYTES);
         out.extend_from_slice(&u32::from(self.is_sealed).to_le_bytes());
         out.extend_from_slice(&self.stream.0);
         out.extend_from_slice(&self.segment.to_le_bytes());
@@ -64,26 +61,14 @@ impl State {
         out.extend_from_slice(&self.next_entry.to_le_bytes());
         out.extend_from_slice(&self.chain.0);
         out.extend_from_slice(&self.unix_ms.to_le_bytes());
-        let checksum = xxh3_64(&out);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        out
+        cover(out)
     }
 
     fn decode(bytes: &[u8]) -> Result<State, Fault> {
         if bytes.len() != STATE_BYTES {
             return Err(Fault::Length);
         }
-        let (covered, checksum) = bytes.split_at(STATE_BYTES - 8);
-        if !covered.starts_with(&MAGIC) {
-            return Err(Fault::Magic);
-        }
-        if xxh3_64(covered).to_le_bytes() != checksum {
-            return Err(Fault::Checksum);
-        }
-        let version = u32::from_le_bytes(part(bytes, 8));
-        if version > FORMAT_VERSION {
-            return Err(Fault::Newer(version));
-        }
+        FORMAT.check_covered(bytes)?;
         Ok(State {
             stream: AuditStream(part(bytes, 16)),
             segment: u64::from_le_bytes(part(bytes, 32)),

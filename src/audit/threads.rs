@@ -15,7 +15,7 @@ use super::auditor::{AuditOptions, Shared};
 use super::encoder::{Content, Encoder};
 use super::entry::read_record;
 use super::pseudonym::PseudonymKey;
-use super::retention::{Pruned, prune};
+use super::retention::{Daybreak, Pruned, prune};
 use super::ring::Consumer;
 use super::status::{AuditCondition, AuditStatus};
 use super::writer::{Writer, day_in_japan};
@@ -212,15 +212,16 @@ impl Scribe {
         if self.pruned_on == Some(today) || self.writer.is_poisoned() {
             return;
         }
-        let is_start = self.pruned_on.is_none();
-        self.pruned_on = Some(today);
-        match prune(&mut self.writer, now_unix_ms, self.retention_days, is_start) {
+        let daybreak = Daybreak::of(today, self.pruned_on.replace(today));
+        match prune(&mut self.writer, now_unix_ms, self.retention_days, daybreak) {
             Ok(Pruned::Nothing) => {}
             Ok(Pruned::Segments(segments)) => {
                 tracing::info!(segments, "segments of the audit older than the retention are removed");
             }
             Ok(Pruned::Doubted) => {
-                tracing::warn!("the whole audit is older than its retention; is the clock right? Nothing is removed today");
+                tracing::warn!(
+                    "the clock jumped, or the whole audit is older than its retention; is the clock right? Nothing is removed today"
+                );
             }
             Err(error) => {
                 tracing::error!(%error, "the audit could not be pruned");

@@ -19,6 +19,7 @@ use crate::domain::day::Day;
 use crate::limits::{SCRUB_PAUSE_S_DEFAULT, SNAPSHOT_STOP_TIMEOUT_MS};
 use crate::registry::view::today_in_japan;
 use crate::registry::{OpenOptions, Registry, Trouble};
+use crate::serve::api::counters::ApiCounters;
 use crate::serve::api::remote::{RemoteApi, RemoteOptions};
 use crate::serve::api::{CONTROL_SOCKET, control};
 use crate::serve::config::Config;
@@ -132,10 +133,12 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     }
     let stop = Arc::new(AtomicBool::new(false));
     let (station, log) = Station::start(&registry, &serving.ways, &stop)?;
+    let api_counters = ApiCounters::default();
     let housekeeping = Housekeeping {
         registry: registry.clone(),
         service: service.clone(),
         counters: listener.counters(),
+        api: serving.api.is_some().then(|| api_counters.clone()),
         travels: station.standings(),
         tokens: serving.tokens.clone(),
         scrub_pause: Duration::from_secs(serving.config.scrub_pause_s.unwrap_or(SCRUB_PAUSE_S_DEFAULT)),
@@ -151,7 +154,7 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
     let snapshots = background::spawn("snapshots", move || snapshots.run());
     let snapshots = snapshots.map_err(|error| CommandError::new(format!("a thread: {error}")))?;
     let control = start_control(serving.data, registry.clone(), service.clone(), station.door())?;
-    let api = start_api(serving, &service, log)?;
+    let api = start_api(serving, &service, log, api_counters)?;
     // Answering begins when everything else stands.
     let _ = service.reader.set(registry.reader());
     notify(&[sd_notify::NotifyState::Ready]);
@@ -181,9 +184,14 @@ pub(super) fn serve(serving: &Serving<'_>, ready: impl FnOnce(&Registry, SocketA
 }
 
 /// The API for other machines, where one is asked for.
-fn start_api(serving: &Serving<'_>, service: &Arc<Service>, log: Router) -> Result<Option<RemoteApi>, CommandError> {
+fn start_api(
+    serving: &Serving<'_>,
+    service: &Arc<Service>,
+    log: Router,
+    counters: ApiCounters,
+) -> Result<Option<RemoteApi>, CommandError> {
     let Some(options) = &serving.api else { return Ok(None) };
-    let api = RemoteApi::start(options, service.clone(), log)?;
+    let api = RemoteApi::start(options, service.clone(), log, counters)?;
     tracing::info!(address = %api.local_addr(), tls12 = options.tls.tls12, "the API listens");
     Ok(Some(api))
 }
@@ -303,6 +311,8 @@ struct Housekeeping {
     registry: Arc<Registry>,
     service: Arc<Service>,
     counters: Counters,
+    /// Where there is an API.
+    api: Option<ApiCounters>,
     travels: TravelStandings,
     tokens: PathBuf,
     scrub_pause: Duration,
@@ -348,7 +358,8 @@ impl Housekeeping {
 
     fn write_pages(&self) {
         let audit = self.service.audit.get().map(Auditor::status);
-        let pages = Pages::of(&self.registry, Some(&self.counters), audit, self.travels.read(), self.started);
+        let api = self.api.as_ref().map(ApiCounters::read);
+        let pages = Pages::of(&self.registry, Some(&self.counters), api, audit, self.travels.read(), self.started);
         self.service.pages.store(Arc::new(pages));
     }
 
@@ -361,7 +372,7 @@ impl Housekeeping {
         match Tokens::read(&self.tokens) {
             Ok(tokens) => {
                 tracing::info!(tokens = tokens.list().len(), "tokens reread");
-                self.service.tokens.store(Arc::new(tokens));
+                self.service.admission.tokens.store(Arc::new(tokens));
             }
             Err(error) => tracing::error!(%error, "the tokens stay as they were"),
         }
@@ -388,15 +399,10 @@ impl Housekeeping {
 
     /// Reads the log's sealed segments, one after the other, for ever.
     fn scrub(&self) {
-        let mut place = 0;
         while !self.stop.load(Ordering::Relaxed) {
-            match self.registry.scrub_segment(place) {
-                Ok(true) => place += 1,
-                Ok(false) | Err(_) => {
-                    place = 0;
-                    self.pause(self.scrub_pause);
-                }
-            }
+            // What it found is a trouble of the registry's by now.
+            let _ = self.registry.scrub(|| !self.stop.load(Ordering::Relaxed));
+            self.pause(self.scrub_pause);
         }
     }
 

@@ -1,7 +1,10 @@
 //! The one door to our own files. Everything the log, the snapshots, the image and the audit do to the disk goes through these two
 //! traits, so that a test can put a failing disk behind them.
 
+#[cfg(test)]
+pub(crate) mod faulty;
 mod real;
+mod regular;
 mod sequential;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
@@ -11,6 +14,7 @@ use std::io;
 use std::path::Path;
 
 pub use real::RealDisk;
+pub(crate) use regular::open_regular;
 pub use sequential::{Appending, Sequential};
 
 /// How a file is opened.

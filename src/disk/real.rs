@@ -81,12 +81,16 @@ impl Disk for RealDisk {
     }
 }
 
+/// Most that one call writes. A kernel that is not preempted inside a call copies all of it, some milliseconds for a few megabytes, while
+/// a look-up that woke on the same processor waits.
+const WRITE_BYTES: usize = 64 << 10;
+
 #[derive(Debug)]
 struct RealFile(File);
 
 impl DiskFile for RealFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        bytes.chunks(WRITE_BYTES).try_for_each(|piece| self.0.write_all(piece))
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {

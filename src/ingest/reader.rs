@@ -1,11 +1,12 @@
 //! A registration file as chunks that end on a record's end.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
 use super::error::IngestError;
 use super::records::{Records, Scan};
+use crate::disk::open_regular;
 use crate::limits::{INGEST_CHUNK_BYTES, INGEST_RECORD_BYTES_MAX};
 
 pub(super) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -65,15 +66,8 @@ impl ChunkReader {
     }
 
     pub(super) fn open_with(path: &Path, chunk_bytes: usize) -> Result<ChunkReader, IngestError> {
-        // Opening a pipe would wait for its writer, so it is asked what it is before it is opened, and again afterwards.
-        if !fs::metadata(path).map_err(IngestError::Open)?.is_file() {
-            return Err(IngestError::NotARegularFile);
-        }
-        let file = File::open(path).map_err(IngestError::Open)?;
+        let file = open_regular(path).map_err(IngestError::Open)?.ok_or(IngestError::NotARegularFile)?;
         let metadata = file.metadata().map_err(IngestError::Open)?;
-        if !metadata.is_file() {
-            return Err(IngestError::NotARegularFile);
-        }
         let mut reader = ChunkReader {
             file,
             hasher: blake3::Hasher::new(),
@@ -199,6 +193,8 @@ fn refuse_if_too_long(scan: &Scan) -> Result<(), IngestError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use proptest::prelude::*;
 

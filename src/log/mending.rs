@@ -59,9 +59,18 @@ impl LogReader {
     /// After a failed sync the system may hold bytes as clean that never reached the disk; only writing them anew helps.
     fn rewrite(&self, path: &Path) -> Result<(), LogError> {
         let aside = path.with_extension("seg.tmp");
+        self.copy_over(path, &aside).inspect_err(|_| {
+            // On a full disk half a copy would take the room that everything else needs.
+            if let Err(error) = self.disk.remove(&aside) {
+                tracing::warn!(%error, "half a copy of the log's last segment could not be removed");
+            }
+        })
+    }
+
+    fn copy_over(&self, path: &Path, aside: &Path) -> Result<(), LogError> {
         let old = self.disk.open(path, OpenMode::Read).map_err(LogError::disk(path))?;
         let length = old.length().map_err(LogError::disk(path))?;
-        let mut new = self.disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
+        let mut new = self.disk.open(aside, OpenMode::Replace).map_err(LogError::disk(aside))?;
         let mut offset = 0;
         while offset < length {
             let step = usize::try_from((length - offset).min(1 << 20)).unwrap_or(1 << 20);
@@ -73,11 +82,11 @@ impl LogReader {
             if again != bytes {
                 return Err(LogError::Corrupt { path: path.to_owned(), offset, what: Fault::Unsteady });
             }
-            new.append(&bytes).map_err(LogError::disk(&aside))?;
+            new.append(&bytes).map_err(LogError::disk(aside))?;
             offset += step as u64;
         }
-        new.sync().map_err(LogError::disk(&aside))?;
-        self.disk.rename(&aside, path).map_err(LogError::disk(path))?;
+        new.sync().map_err(LogError::disk(aside))?;
+        self.disk.rename(aside, path).map_err(LogError::disk(path))?;
         self.disk.sync_directory(&self.directory).map_err(LogError::disk(&self.directory))
     }
 }

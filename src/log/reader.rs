@@ -354,7 +354,7 @@ fn read_header(file: &dyn DiskFile, path: &Path) -> Result<Result<SegmentHeader,
         Ok(header) => Ok(Ok(header)),
         Err(HeaderError::Faulty(what)) => Ok(Err((0, what))),
         Err(HeaderError::Newer(found)) => {
-            Err(LogError::NewerFormat { path: path.to_owned(), found, known: segment::FORMAT_VERSION })
+            Err(LogError::NewerFormat { path: path.to_owned(), found, known: segment::FORMAT.version })
         }
         Err(HeaderError::Features(flags)) => Err(LogError::UnknownFeatures { path: path.to_owned(), flags }),
     }

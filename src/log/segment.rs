@@ -1,14 +1,12 @@
 //! A segment's header and name.
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use super::Fault;
 use super::position::{Chain, StreamId};
+use crate::head::{Format, HeadError, cover, part};
 
 /// The length of a segment's header, bytes: its first frame begins there.
 pub const SEGMENT_HEAD: usize = 128;
-pub(super) const FORMAT_VERSION: u32 = 1;
-const MAGIC: [u8; 8] = *b"SHIKALOG";
+pub(super) const FORMAT: Format = Format { magic: *b"SHIKALOG", version: 1 };
 
 /// Where the bytes lie that this version leaves zero.
 const FLAGS: usize = 12;
@@ -39,12 +37,20 @@ pub(super) enum HeaderError {
     Features(u32),
 }
 
+impl From<HeadError> for HeaderError {
+    fn from(error: HeadError) -> HeaderError {
+        match error {
+            HeadError::Magic => HeaderError::Faulty(Fault::Magic),
+            HeadError::Checksum => HeaderError::Faulty(Fault::Checksum),
+            HeadError::Newer(version) => HeaderError::Newer(version),
+        }
+    }
+}
+
 impl SegmentHeader {
     /// The 128 bytes of the header.
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(SEGMENT_HEAD);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let mut out = FORMAT.begin(SEGMENT_HEAD);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.stream.0);
         out.extend_from_slice(&self.first_sequence.to_le_bytes());
@@ -52,25 +58,13 @@ impl SegmentHeader {
         out.extend_from_slice(&self.chain.0);
         out.extend_from_slice(&self.state_checksum.to_le_bytes());
         out.resize(SEGMENT_HEAD - 8, 0);
-        let checksum = xxh3_64(&out);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        out
+        cover(out)
     }
 
     /// Reads a header. A newer version is told apart before anything else is believed; so is one that uses bytes which this version
     /// leaves zero, because under a checksum that matches somebody meant them.
     pub(super) fn decode(bytes: &[u8; SEGMENT_HEAD]) -> Result<SegmentHeader, HeaderError> {
-        let (covered, checksum) = bytes.split_at(SEGMENT_HEAD - 8);
-        if !covered.starts_with(&MAGIC) {
-            return Err(HeaderError::Faulty(Fault::Magic));
-        }
-        if xxh3_64(covered).to_le_bytes() != checksum {
-            return Err(HeaderError::Faulty(Fault::Checksum));
-        }
-        let version = u32::from_le_bytes(part(bytes, 8));
-        if version > FORMAT_VERSION {
-            return Err(HeaderError::Newer(version));
-        }
+        FORMAT.check_covered(bytes)?;
         let flags = u32::from_le_bytes(part(bytes, FLAGS));
         if flags != 0 || part(bytes, KEY_ID) != [0u8; 16] || part(bytes, RESERVED) != [0u8; 8] {
             return Err(HeaderError::Features(flags));
@@ -96,12 +90,10 @@ pub(super) fn sequence_of(file_name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-fn part<const N: usize>(bytes: &[u8; SEGMENT_HEAD], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
-}
-
 #[cfg(test)]
 mod tests {
+    use xxhash_rust::xxh3::xxh3_64;
+
     use super::*;
 
     fn header() -> SegmentHeader {

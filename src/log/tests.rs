@@ -1,15 +1,15 @@
 //! The log on real files: torn tails, corruption, sealed segments, failing disks.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 
 use super::{Chain, Fault, FrameKind, LogError, LogReader, LogWriter, Position, ReplayEnd, StreamId};
-use crate::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
+use crate::disk::faulty::{Faults, FaultyDisk};
+use crate::disk::{Disk, RealDisk};
 
 const NOW: u64 = 1_795_273_200_000;
 
@@ -370,101 +370,6 @@ fn a_payload_of_the_largest_size_fits_and_a_larger_one_is_refused() {
     assert_eq!(writer.position().sequence, 1);
     assert_eq!(fs::metadata(log.last()).unwrap().len(), 128 + super::FRAME_BYTES_MAX as u64);
     assert_eq!(log.read(0).unwrap().1.position, writer.position());
-}
-
-/// What a test makes of the disk: everything works until it says otherwise.
-#[derive(Debug, Default)]
-struct Faults {
-    fail_syncs: AtomicBool,
-    fail_directory_syncs: AtomicBool,
-    /// The next append writes only so many bytes, and fails.
-    short_write: Mutex<Option<usize>>,
-    fail_cuts: AtomicBool,
-    /// Every read from now on differs from the one before.
-    unsteady: AtomicBool,
-    reads: AtomicU64,
-    syncs: AtomicU64,
-}
-
-#[derive(Clone, Debug)]
-struct FaultyDisk(Arc<Faults>);
-
-#[derive(Debug)]
-struct FaultyFile(Box<dyn DiskFile>, Arc<Faults>);
-
-fn failure() -> io::Error {
-    io::Error::other("the test's disk fails")
-}
-
-impl Disk for FaultyDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FaultyFile(RealDisk.open(path, mode)?, self.0.clone())))
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(directory)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        if self.0.fail_directory_syncs.load(Ordering::SeqCst) { Err(failure()) } else { RealDisk.sync_directory(directory) }
-    }
-
-    fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.create_directory(directory)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.exists(path)
-    }
-
-    fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
-        RealDisk.hold(path)
-    }
-
-    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(directory)
-    }
-}
-
-impl DiskFile for FaultyFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.1.short_write.lock().unwrap().take() {
-            Some(length) => self.0.append(&bytes[..length.min(bytes.len())]).and(Err(failure())),
-            None => self.0.append(bytes),
-        }
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(bytes, offset)?;
-        let reads = self.1.reads.fetch_add(1, Ordering::SeqCst);
-        if self.1.unsteady.load(Ordering::SeqCst)
-            && let Some(last) = bytes.last_mut()
-        {
-            *last ^= 1 << (reads % 8);
-        }
-        Ok(())
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        if self.1.fail_cuts.load(Ordering::SeqCst) { Err(failure()) } else { self.0.cut(length) }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.1.syncs.fetch_add(1, Ordering::SeqCst);
-        if self.1.fail_syncs.load(Ordering::SeqCst) { Err(failure()) } else { self.0.sync() }
-    }
 }
 
 fn on_a_faulty_disk() -> (Log, Arc<Faults>) {

@@ -49,14 +49,14 @@ impl LogReader {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io;
     use std::path::{Path, PathBuf};
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use tempfile::TempDir;
 
     use super::Trimmed;
-    use crate::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
+    use crate::disk::RealDisk;
+    use crate::disk::faulty::{Faults, FaultyDisk};
     use crate::log::{Chain, FrameKind, LogError, LogReader, LogWriter, Position, StreamId};
 
     const NOW: u64 = 1_795_273_200_000;
@@ -161,54 +161,9 @@ mod tests {
     #[test]
     fn each_removal_is_durable_before_the_next() {
         let log = Days::of(4);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let reader = LogReader::open(Arc::new(Watched(seen.clone())), &log.path()).unwrap().unwrap();
+        let faults = Arc::new(Faults::default());
+        let reader = LogReader::open(Arc::new(FaultyDisk(faults.clone())), &log.path()).unwrap().unwrap();
         reader.trim(u64::MAX, u64::MAX).unwrap();
-        assert_eq!(*seen.lock().unwrap(), ["remove 1", "sync", "remove 3", "sync", "remove 5", "sync"]);
-    }
-
-    /// Writes down what is removed, and when a directory is made durable.
-    #[derive(Debug)]
-    struct Watched(Arc<Mutex<Vec<String>>>);
-
-    impl Disk for Watched {
-        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-            RealDisk.open(path, mode)
-        }
-
-        fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-            RealDisk.list(directory)
-        }
-
-        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-            RealDisk.rename(from, to)
-        }
-
-        fn remove(&self, path: &Path) -> io::Result<()> {
-            let name = path.file_stem().unwrap().to_str().unwrap().trim_start_matches('0').to_owned();
-            self.0.lock().unwrap().push(format!("remove {name}"));
-            RealDisk.remove(path)
-        }
-
-        fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-            self.0.lock().unwrap().push("sync".to_owned());
-            RealDisk.sync_directory(directory)
-        }
-
-        fn create_directory(&self, directory: &Path) -> io::Result<()> {
-            RealDisk.create_directory(directory)
-        }
-
-        fn exists(&self, path: &Path) -> io::Result<bool> {
-            RealDisk.exists(path)
-        }
-
-        fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
-            RealDisk.hold(path)
-        }
-
-        fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
-            RealDisk.free_bytes(directory)
-        }
+        assert_eq!(*faults.removals.lock().unwrap(), ["remove 1", "sync", "remove 3", "sync", "remove 5", "sync"]);
     }
 }

@@ -77,9 +77,23 @@ pub(super) fn from_store(index: &mut IndexWriter, store: &Store, meta: &StoreMet
 
 /// Reads every dossier of the store and judges them by the rows' checksum, without loading anything.
 pub(super) fn check_dossiers(store: &Store, dossiers: u64, rows: &StateChecksum) -> Result<(), StoreError> {
-    let (mut checksum, mut count) = (StateChecksum::EMPTY, 0u64);
+    check_dossiers_unless(|| false, store, dossiers, rows).map(|_| ())
+}
+
+/// The same, unless it is to be given up, which is asked now and then; whether it was read to its end.
+pub(super) fn check_dossiers_unless(
+    given_up: impl Fn() -> bool,
+    store: &Store,
+    dossiers: u64,
+    rows: &StateChecksum,
+) -> Result<bool, StoreError> {
+    let (mut checksum, mut count, mut ends_early) = (StateChecksum::EMPTY, 0u64, false);
     let (mut aligned, mut scratch) = (AlignedVec::<8>::new(), Vec::new());
-    store.scan_dossiers(0..u64::MAX, |bytes| {
+    let scanned = store.scan_dossiers(0..u64::MAX, |bytes| {
+        if count.is_multiple_of(ASK_EVERY) && given_up() {
+            ends_early = true;
+            return Err(StoreError::Engine("its reading was given up".to_owned()));
+        }
         aligned.clear();
         aligned.extend_from_slice(bytes);
         let dossier = DossierRef::validated(&aligned).map_err(|_| StoreError::Damaged("dossiers"))?;
@@ -88,9 +102,16 @@ pub(super) fn check_dossiers(store: &Store, dossiers: u64, rows: &StateChecksum)
         }
         count += 1;
         Ok(())
-    })?;
-    if checksum == *rows && count == dossiers { Ok(()) } else { Err(StoreError::Damaged("dossiers")) }
+    });
+    if ends_early {
+        return Ok(false);
+    }
+    scanned?;
+    if checksum == *rows && count == dossiers { Ok(true) } else { Err(StoreError::Damaged("dossiers")) }
 }
+
+/// After how many dossiers it is asked again whether to give up: some milliseconds.
+const ASK_EVERY: u64 = 1024;
 
 /// Reads the whole history and judges it by its checksum.
 pub(super) fn check_history(store: &Store, meta: &StoreMeta) -> Result<(), String> {
@@ -194,5 +215,34 @@ impl Filling {
         }
         self.loaded.dossiers += 1;
         Ok(Ok(dossier.number()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::record::fixture::{dossier, person};
+    use crate::store::{Engine, ModelOptions, StoreBatch};
+
+    #[test]
+    fn a_reading_that_is_given_up_says_nothing_against_the_store() {
+        let place = tempfile::tempdir().unwrap();
+        let engine = Engine::Model(ModelOptions { disk: Arc::new(RealDisk), flush_every_frames: 1 });
+        let store = engine.open(&place.path().join("store")).unwrap();
+        let (mut batch, mut rows, mut scratch) = (StoreBatch::default(), StateChecksum::EMPTY, Vec::new());
+        let made = dossier(1, &[(person(1), 1)]);
+        let held = made.dossier(0).unwrap();
+        batch.put_dossier(held.number(), held.as_bytes());
+        for row in held.held_rows() {
+            rows.add(row.row.authority().prefecture(), content_of(row.row, &mut scratch));
+        }
+        store.apply_unplaced(batch).unwrap();
+        let judged = |given_up: bool, dossiers| check_dossiers_unless(move || given_up, &store, dossiers, &rows);
+        assert!(matches!(judged(false, 1), Ok(true)));
+        assert!(matches!(judged(false, 2), Err(StoreError::Damaged(_))));
+        assert!(matches!((judged(true, 1), judged(true, 2)), (Ok(false), Ok(false))));
     }
 }

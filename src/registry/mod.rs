@@ -168,6 +168,9 @@ pub enum RegistryError {
         /// What is known of it.
         detail: String,
     },
+    /// Memory ended within a frame.
+    #[error("memory ran out within a frame (memory_behind), and a snapshot of it would not add up; restart first")]
+    MemoryBehind,
     /// Whether a row was ever registered cannot be known without the store.
     #[error("the store is detached: whether a withdrawn row was ever registered cannot be known; restart first")]
     StoreDetached,
@@ -401,10 +404,10 @@ impl Registry {
         self.writer().close(time_unix_ms)
     }
 
-    /// Waits until the store stands where the log does; false when it is detached.
+    /// Waits until the store is judged and stands where the log does; false when it is detached.
     pub fn drain_store(&self) -> bool {
         let writer = self.writer();
-        writer.behind.as_ref().is_some_and(write_behind::WriteBehind::drain)
+        writer.behind.as_ref().is_some_and(write_behind::WriteBehind::drain_judged)
     }
 
     /// The last durable sequence.

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::load::Filling;
+use super::shelf::examine;
+use super::troubles::Trouble;
 use super::writer::Writer;
 use super::{DirectoryLock, Registry, RegistryError, base};
 use crate::disk::{Appending, Disk, OpenMode, Sequential};
@@ -106,6 +108,10 @@ impl Registry {
     pub fn create_snapshot(&self, file: &Path) -> Result<SnapshotSummary, RegistryError> {
         let (frozen, meta, store, ledger) = {
             let writer = self.writer();
+            // Memory holds half a frame then, under totals that count all of it.
+            if self.troubles.has(Trouble::MemoryBehind) {
+                return Err(RegistryError::MemoryBehind);
+            }
             let behind = writer.behind.as_ref().filter(|behind| behind.drain()).ok_or(RegistryError::StoreDetached)?;
             let mut ledger = Vec::new();
             let store = behind.store().ok_or(RegistryError::StoreDetached)?;
@@ -159,7 +165,7 @@ pub fn restore(disk: &Arc<dyn Disk>, directory: &Path, file: &Path, now_unix_ms:
     if let Some(held) = reader.held() {
         return Err(SnapshotError::Part { path: file.to_owned(), held }.into());
     }
-    let summary = reader.check()?;
+    let summary = examine(reader, file)?;
     let meta = base::copy_in(&**disk, file, directory, &base::path(directory))?;
     let mut id = [0; 16];
     let random = getrandom::fill(&mut id).map_err(|error| std::io::Error::other(error.to_string()));

@@ -13,6 +13,8 @@ pub enum Trouble {
     LogPoisoned,
     /// A segment of the log is damaged: nothing more is acknowledged.
     LogCorrupt,
+    /// The disk would not give a sealed segment to the scrubber, which tries again.
+    LogUnreadable,
     /// The log ends before the store: it was lost, nothing is written.
     LogLost,
     /// A durable change came into memory in part: nothing more is acknowledged until a restart replays it.
@@ -57,6 +59,7 @@ impl Trouble {
             Trouble::StoreRebuilt => "store_rebuilt",
             Trouble::LogPoisoned => "log_poisoned",
             Trouble::LogCorrupt => "log_corrupt",
+            Trouble::LogUnreadable => "log_unreadable",
             Trouble::LogLost => "log_lost",
             Trouble::MemoryBehind => "memory_behind",
             Trouble::DiskFull => "disk_full",

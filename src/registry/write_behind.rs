@@ -71,10 +71,21 @@ pub(super) struct Unjudged {
     pub(super) rows: StateChecksum,
 }
 
+/// Who waits for the thread when its queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Haste {
+    /// Somebody who registers.
+    Registering,
+    /// Nobody: what is followed comes when it comes.
+    Following,
+}
+
 struct Queue {
     filling: Filling,
     waiting: VecDeque<Effects>,
     bytes: usize,
+    /// The store is being read whole before it is written to.
+    judging: bool,
     busy: bool,
     closed: bool,
     applied: u64,
@@ -105,14 +116,16 @@ impl WriteBehind {
         unjudged: Option<Unjudged>,
         troubles: Arc<Troubles>,
         marker: Marker,
+        haste: Haste,
     ) -> std::io::Result<WriteBehind> {
         let in_step = store.engine().in_step();
-        let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, busy: false, closed: false, applied };
+        let judging = unjudged.is_some() && in_step.is_none();
+        let queue = Queue { filling, waiting: VecDeque::new(), bytes: 0, judging, busy: false, closed: false, applied };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), changed: Condvar::new() });
         let store: StoreSlot = Arc::new(Mutex::new(Some(store)));
         let detacher = Detacher { shared: shared.clone(), troubles, marker };
         if in_step.is_some() {
-            if let Err(error) = judge(unjudged.as_ref(), &store) {
+            if let Err(error) = judge(unjudged.as_ref(), &store, &shared) {
                 detacher.detach(&error);
             }
             return Ok(WriteBehind { shared, store, detacher, thread: None, in_step });
@@ -120,15 +133,18 @@ impl WriteBehind {
         let (its_store, its_detacher) = (store.clone(), detacher.clone());
         let run = move || {
             let written = std::panic::catch_unwind(AssertUnwindSafe(|| {
-                judge(unjudged.as_ref(), &its_store)?;
-                write_all(&its_detacher.shared, &its_store)
+                let shared = &its_detacher.shared;
+                if judge(unjudged.as_ref(), &its_store, shared)? { write_all(shared, &its_store) } else { Ok(()) }
             }));
             let panicked = || Err(StoreError::Panicked("in the thread that writes it".to_owned()));
             if let Err(error) = written.unwrap_or_else(|_| panicked()) {
                 its_detacher.detach(&error);
             }
         };
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(run)?;
+        let thread = match haste {
+            Haste::Registering => std::thread::Builder::new().name("store".to_owned()).spawn(run)?,
+            Haste::Following => background::spawn_behind("store", run)?,
+        };
         Ok(WriteBehind { shared, store, detacher, thread: Some(thread), in_step })
     }
 
@@ -162,6 +178,16 @@ impl WriteBehind {
         !queue.closed
     }
 
+    /// The same, and first until the store was read whole, where it is to be.
+    pub(super) fn drain_judged(&self) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        while queue.judging && !queue.closed {
+            queue = self.shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(queue);
+        self.drain()
+    }
+
     /// Says that the store is whole with the next effects.
     pub(super) fn is_filled(&self) {
         lock(&self.shared.queue).filling = Filling::InPlace;
@@ -187,7 +213,8 @@ impl WriteBehind {
         self.detacher.clone()
     }
 
-    /// Applies what is waiting, makes it durable, and ends the thread.
+    /// Applies what is waiting, makes it durable, and ends the thread. One that is still reading the store writes nothing to it: what is
+    /// waiting is in the log.
     pub(super) fn close(&mut self) {
         let was_closed = std::mem::replace(&mut lock(&self.shared.queue).closed, true);
         self.shared.changed.notify_all();
@@ -264,21 +291,26 @@ impl Drop for WriteBehind {
     }
 }
 
-/// Reads an unjudged store whole. Look-ups go on meanwhile, and so does registering until the queue is full.
-fn judge(unjudged: Option<&Unjudged>, slot: &StoreSlot) -> Result<(), StoreError> {
-    let Some(Unjudged { dossiers, rows }) = unjudged else { return Ok(()) };
+/// Reads an unjudged store whole. Look-ups go on meanwhile, and so does registering until the queue is full. False where it was closed
+/// before that.
+fn judge(unjudged: Option<&Unjudged>, slot: &StoreSlot, shared: &Arc<Shared>) -> Result<bool, StoreError> {
+    let Some(Unjudged { dossiers, rows }) = unjudged else { return Ok(true) };
     let store = slot.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let began = Instant::now();
     // Look-ups come first: nobody waits for this but the writing of the store, which has a queue.
-    let (dossiers, rows) = (*dossiers, *rows);
-    let judging = store.map(|store| background::spawn("store-judge", move || load::check_dossiers(&store, dossiers, &rows)));
+    let (dossiers, rows, its_shared) = (*dossiers, *rows, shared.clone());
+    let given_up = move || lock(&its_shared.queue).closed;
+    let judging = store
+        .map(|store| background::spawn("store-judge", move || load::check_dossiers_unless(given_up, &store, dossiers, &rows)));
     let panicked = |_| Err(StoreError::Panicked("while it was read".to_owned()));
     let judged = match judging {
-        None => Ok(()),
+        None => Ok(true),
         Some(Ok(judging)) => judging.join().unwrap_or_else(panicked),
         Some(Err(error)) => Err(StoreError::Engine(error.to_string())),
     };
-    if judged.is_ok() {
+    lock(&shared.queue).judging = false;
+    shared.changed.notify_all();
+    if matches!(judged, Ok(true)) {
         tracing::info!(seconds = began.elapsed().as_secs(), "the store was read and adds up");
     }
     judged

@@ -1,5 +1,6 @@
 //! How the outside asks: look-ups on the fast listener, everything else on the API.
 
+mod admission;
 pub mod api;
 mod asker;
 mod batch;
@@ -7,6 +8,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 mod desk;
+mod exposition;
 pub mod fast;
 pub mod misses;
 pub mod pages;
@@ -16,5 +18,5 @@ pub mod service;
 pub mod snapshots;
 pub mod tokens;
 
-use asker::FORBIDDEN;
+use admission::FORBIDDEN;
 pub use asker::{Asker, Door};

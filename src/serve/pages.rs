@@ -1,6 +1,5 @@
 //! Health, status and metrics: written by the owner's housekeeping, so that asking for them costs a look-up's worker nothing.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,7 +7,9 @@ use std::time::Instant;
 use arc_swap::Guard;
 use serde_json::json;
 
+use super::api::counters::ApiCounted;
 use super::clock::now_unix_ms;
+use super::exposition::Exposition;
 use super::fast::{Counted, Counters};
 use crate::audit::{AuditCondition, AuditStatus};
 use crate::registry::view::rfc3339_japan;
@@ -37,11 +38,12 @@ impl Pages {
     pub fn of(
         registry: &Registry,
         counters: Option<&Counters>,
+        api: Option<ApiCounted>,
         audit: Option<AuditStatus>,
         travels: Travels,
         started: Instant,
     ) -> Pages {
-        let moment = Moment { travels, ..Moment::of(registry, counters, audit, started) };
+        let moment = Moment { api, travels, ..Moment::of(registry, counters, audit, started) };
         Pages { health: moment.health(), status: moment.status(), metrics: moment.metrics() }
     }
 }
@@ -52,6 +54,7 @@ struct Moment<'r> {
     view: Guard<Arc<View>>,
     troubles: Vec<(Trouble, String)>,
     counted: Option<Counted>,
+    api: Option<ApiCounted>,
     audit: Option<AuditStatus>,
     travels: Travels,
     uptime_s: u64,
@@ -73,6 +76,7 @@ impl<'r> Moment<'r> {
             view,
             troubles,
             counted,
+            api: None,
             audit,
             travels: Travels::default(),
             uptime_s,
@@ -206,11 +210,8 @@ impl<'r> Moment<'r> {
 
     fn metrics(&self) -> String {
         let (figures, view) = (self.registry.figures(), &self.view);
-        let mut out = String::new();
-        let mut gauge = |name: &str, help: &str, value: u64| {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "# HELP shikaku_{name} {help}\n# TYPE shikaku_{name} gauge\nshikaku_{name} {value}\n");
-        };
+        let mut page = Exposition::default();
+        let mut gauge = |name: &str, help: &str, value: u64| page.gauge(name, help, value);
         gauge("ready", "Whether look-ups are answered.", 1);
         gauge("uptime_seconds", "Seconds since the start.", self.uptime_s);
         gauge("recipients", "Insured identities with a current row.", figures.dossiers.load(Ordering::Relaxed));
@@ -239,6 +240,9 @@ impl<'r> Moment<'r> {
             gauge("follow_lag_sequences", "Sequences that are not applied yet.", standing.lag_sequences(view.sequence));
             gauge("follow_lag_seconds", "For how long some have been missing.", standing.lag_s(now_unix_ms));
             gauge("follow_silent_seconds", "Seconds since the hub last answered.", silent_s);
+            if let Some(age_s) = standing.state_age_s(now_unix_ms) {
+                gauge("follow_state_age_seconds", "Age of the newest checkpoint of which everything is applied.", age_s);
+            }
             gauge("follow_quarantine", "Whether nothing is taken from the hub.", standing.quarantine.is_some().into());
             gauge("follow_refused", "How often what came was refused.", standing.refused);
             gauge("follow_pulled_bytes", "Bytes of frames that came.", standing.pulled_bytes);
@@ -272,8 +276,22 @@ impl<'r> Moment<'r> {
         if let Some(counted) = &self.counted {
             counted.each(|name, help, value| gauge(name, help, value));
         }
-        out
+        if let Some(api) = &self.api {
+            expose_api(api, &mut page);
+        }
+        page.into_text()
     }
+}
+
+/// The figures of the API over TLS, beside the fast listener's.
+fn expose_api(api: &ApiCounted, page: &mut Exposition) {
+    page.gauge("api_connections", "Connections of the API being served.", api.connections);
+    page.counter("api_connections_accepted_total", "Connections of the API ever accepted.", api.accepted);
+    page.counter("api_connections_refused_total", "Connections of the API shut for want of room.", api.refused);
+    let help = "TLS handshakes without a certificate that is believed, or without an end in time.";
+    page.counter("api_handshakes_refused_total", help, api.handshakes_refused);
+    let help = "Requests that the API answered, by the class of the status.";
+    page.counter_by("api_requests_total", help, "status", &api.requests);
 }
 
 fn audit_json(audit: &AuditStatus) -> serde_json::Value {

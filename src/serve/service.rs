@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::admission::{Admission, TOO_MANY_MISSES};
 use super::asker::{Asker, Door};
 use super::batch;
 use super::clock::Clock;
@@ -23,30 +24,34 @@ use arc_swap::ArcSwap;
 pub struct Service {
     /// Set once loading is done.
     pub reader: OnceLock<Reader>,
-    /// The tokens; without any, only loopback may ask.
-    pub tokens: ArcSwap<Tokens>,
+    /// Who may ask.
+    pub admission: Admission,
     /// The clock look-ups read.
     pub clock: Clock,
     /// Health, status and metrics, written by another thread.
     pub pages: ArcSwap<Pages>,
     /// Set before the reader, unless the operator turned it off: every look-up leaves an entry there.
     pub audit: OnceLock<Auditor>,
-    misses: Misses,
-    config: Config,
+    config: Arc<Config>,
 }
 
 impl Service {
     /// A service that is still loading.
     pub fn new(config: Config, tokens: Tokens) -> Service {
+        let config = Arc::new(config);
         Service {
             reader: OnceLock::new(),
-            tokens: ArcSwap::from_pointee(tokens),
+            admission: Admission::new(config.clone(), tokens),
             clock: Clock::started(),
             pages: ArcSwap::from_pointee(Pages::loading()),
             audit: OnceLock::new(),
-            misses: Misses::new(config.misses_per_minute_max),
             config,
         }
+    }
+
+    /// Who asks, if they may do the deed.
+    pub fn admit(&self, request: &Request<'_>, door: Door<'_>, deed: Deed) -> Result<Asker, WireError> {
+        self.admission.admit(request, door, deed, self.clock.unix_s())
     }
 
     /// Answers one request that came by a door, and gives back why it was refused where it was.
@@ -143,7 +148,7 @@ impl Service {
             let max_wait = self.config.audit_when_behind.max_wait();
             audit.note_waiting(&entry, max_wait).map_err(|AuditFull| AUDIT_BEHIND)?;
         }
-        self.count_misses(asker, u32::from(audit::is_miss(verdict)));
+        self.admission.count_misses(asker, u32::from(audit::is_miss(verdict)), self.clock.unix_s());
         Ok(())
     }
 
@@ -164,39 +169,14 @@ impl Service {
             audit.batch(head, self.config.audit_when_behind.max_wait())
         });
         let misses = batch::answer(&desk, request.body, &parameters, self.clock.today(), noted, reply.body())?;
-        self.count_misses(asker, misses);
+        self.admission.count_misses(asker, misses, self.clock.unix_s());
         Ok(())
-    }
-
-    fn count_misses(&self, asker: &Asker, misses: u32) {
-        if let (Some(token), true) = (asker.credential, asker.is_limited && misses > 0) {
-            self.misses.count(token, misses, self.clock.unix_s());
-        }
     }
 
     fn loaded(&self) -> Result<&Reader, WireError> {
         self.reader.get().ok_or(WireError::refused(503, "loading", "the register is being loaded; ask again shortly"))
     }
-
-    /// Whether a token or a certificate that found nobody too often in this minute may look up.
-    pub(super) fn check_misses(&self, asker: &Asker) -> Result<(), WireError> {
-        match asker.credential {
-            Some(credential) if asker.is_limited && !self.misses.allows(credential, self.clock.unix_s()) => Err(TOO_MANY_MISSES),
-            _ => Ok(()),
-        }
-    }
-
-    /// What the operator set.
-    pub(super) const fn config(&self) -> &Config {
-        &self.config
-    }
 }
-
-const TOO_MANY_MISSES: WireError = WireError::refused(
-    429,
-    "too_many_misses",
-    "this token asked about too many unknown people; it may ask again in the next minute",
-);
 
 /// The service on the fast listener.
 pub struct FastService(pub Arc<Service>);

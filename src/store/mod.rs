@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The disk had no room.
     #[error("the store has no room: {0}")]
     NoRoom(String),
+    /// An earlier version of the program laid it out otherwise; nothing is wrong with it.
+    #[error("the store has the layout of an earlier version")]
+    Earlier,
     /// The engine panicked.
     #[error("the store panicked: {0}")]
     Panicked(String),

@@ -1,14 +1,14 @@
 //! A checkpoint: how the hub's log stands at a sequence, signed. `docs/sync-protocol.md` gives its bytes.
 
 use super::key::{HubKey, HubSigner, Purpose, SIGNATURE_BYTES};
+use crate::head::{Format, HeadError};
 use crate::limits::CHECKPOINT_SEGMENTS_MAX;
 use crate::log::{Chain, StreamId};
 use crate::record::StateChecksum;
 use crate::record::checksum::PARTS;
 use crate::registry::{Registry, SegmentEntry};
 
-const MAGIC: [u8; 8] = *b"SHIKCKPT";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT: Format = Format { magic: *b"SHIKCKPT", version: 1 };
 /// The bytes before the list of segments.
 const HEAD: usize = 864;
 /// A segment's entry: its first sequence and the chain before it.
@@ -64,11 +64,20 @@ pub enum CheckpointError {
     #[error("it is not laid out as a checkpoint is")]
     Form,
     /// A later version of the program signed them.
-    #[error("it has format {0}; this program knows up to {FORMAT_VERSION}")]
+    #[error("it has format {0}; this program knows up to {known}", known = FORMAT.version)]
     Newer(u32),
     /// The signature is not the hub's.
     #[error("its signature is not the hub's")]
     Signature,
+}
+
+impl From<HeadError> for CheckpointError {
+    fn from(error: HeadError) -> CheckpointError {
+        match error {
+            HeadError::Magic | HeadError::Checksum => CheckpointError::Form,
+            HeadError::Newer(version) => CheckpointError::Newer(version),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -95,9 +104,7 @@ impl Checkpoint {
 
     /// The bytes that are signed.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEAD + ENTRY * self.segments.len() + SIGNATURE_BYTES);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let mut out = FORMAT.begin(HEAD + ENTRY * self.segments.len() + SIGNATURE_BYTES);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.stream.0);
         out.extend_from_slice(&self.sequence.to_le_bytes());
@@ -127,25 +134,23 @@ impl Checkpoint {
     /// Reads a signed checkpoint. The signature is judged before anything else is believed, the version before the signature.
     pub fn verify(signed: &[u8], key: &HubKey) -> Result<Checkpoint, CheckpointError> {
         let (content, signature) = signed.split_last_chunk::<SIGNATURE_BYTES>().ok_or(CheckpointError::Form)?;
-        if !content.starts_with(&MAGIC) {
-            return Err(CheckpointError::Form);
-        }
-        let version = content.get(8..12).and_then(|bytes| bytes.first_chunk::<4>());
-        let version = version.map(|bytes| u32::from_le_bytes(*bytes)).ok_or(CheckpointError::Form)?;
-        if version > FORMAT_VERSION {
-            return Err(CheckpointError::Newer(version));
-        }
+        FORMAT.check(content)?;
         if !key.verifies(Purpose::Checkpoint, content, signature) {
             return Err(CheckpointError::Signature);
         }
         decode(content).ok_or(CheckpointError::Form)
     }
 
+    /// Its own place.
+    pub fn place(&self) -> SignedPlace {
+        SignedPlace { sequence: self.sequence, chain: self.chain }
+    }
+
     /// The places behind a sequence, in order; the last is the checkpoint's own.
     pub fn places_behind(&self, sequence: u64) -> impl Iterator<Item = SignedPlace> + '_ {
         let ends = self.segments.iter().filter(|segment| segment.first_sequence > 1);
         let ends = ends.map(|segment| SignedPlace { sequence: segment.first_sequence - 1, chain: segment.chain });
-        let own = SignedPlace { sequence: self.sequence, chain: self.chain };
+        let own = self.place();
         let before_own = ends.filter(move |place| place.sequence < own.sequence);
         before_own.chain([own]).filter(move |place| place.sequence > sequence)
     }

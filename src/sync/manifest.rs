@@ -3,10 +3,10 @@
 
 use super::checkpoint::CheckpointError;
 use super::key::{HubKey, HubSigner, Purpose, SIGNATURE_BYTES};
+use crate::head::{Format, part};
 use crate::log::{Chain, StreamId};
 
-const MAGIC: [u8; 8] = *b"SHIKSNMF";
-const FORMAT_VERSION: u32 = 1;
+const FORMAT: Format = Format { magic: *b"SHIKSNMF", version: 1 };
 
 /// The length of a signed manifest, bytes.
 pub const MANIFEST_BYTES: usize = 128 + SIGNATURE_BYTES;
@@ -39,9 +39,7 @@ impl SnapshotManifest {
 
     /// The manifest with the hub's signature behind it.
     pub fn sign(&self, signer: &HubSigner) -> Vec<u8> {
-        let mut out = Vec::with_capacity(MANIFEST_BYTES);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let mut out = FORMAT.begin(MANIFEST_BYTES);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.stream.0);
         out.extend_from_slice(&self.sequence.to_le_bytes());
@@ -58,13 +56,10 @@ impl SnapshotManifest {
     /// Reads a signed manifest; nothing is believed before its signature was judged.
     pub fn verify(signed: &[u8], key: &HubKey) -> Result<SnapshotManifest, CheckpointError> {
         let (content, signature) = signed.split_last_chunk::<SIGNATURE_BYTES>().ok_or(CheckpointError::Form)?;
-        if signed.len() != MANIFEST_BYTES || !content.starts_with(&MAGIC) {
+        if signed.len() != MANIFEST_BYTES {
             return Err(CheckpointError::Form);
         }
-        let version = u32::from_le_bytes(part(content, 8));
-        if version > FORMAT_VERSION {
-            return Err(CheckpointError::Newer(version));
-        }
+        FORMAT.check(content)?;
         if !key.verifies(Purpose::Snapshot, content, signature) {
             return Err(CheckpointError::Signature);
         }
@@ -79,10 +74,6 @@ impl SnapshotManifest {
         let unused = [part::<4>(content, 12), part(content, 120), part(content, 124)];
         (unused == [[0; 4]; 3] && manifest.bytes > SNAPSHOT_END_BYTES).then_some(manifest).ok_or(CheckpointError::Form)
     }
-}
-
-fn part<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]

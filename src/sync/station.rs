@@ -9,7 +9,7 @@ use axum::Router;
 use tokio::sync::watch;
 
 use super::follow::kept::KeptSnapshot;
-use super::follow::{self, FollowError, FollowOptions, FollowStanding, Follower, Standings, keep_a_snapshot};
+use super::follow::{self, FollowError, FollowOptions, Follower, keep_a_snapshot};
 use super::intake::{Intake, IntakeDeeds, IntakeDoor, IntakeError, Share};
 use super::jetstream::{
     self, BrokerFollowOptions, BrokerFollower, BrokerStanding, FollowedBroker, OtherWay, PublishConfig, PublishStanding,
@@ -17,6 +17,7 @@ use super::jetstream::{
 };
 use super::key::{HubKey, HubSigner, KeyError};
 use super::publish::{self, Offered, Published};
+use super::standing::{FollowStanding, Standings};
 use crate::background;
 use crate::disk::{Disk, RealDisk};
 use crate::registry::Registry;

@@ -18,11 +18,11 @@ use crate::or_skip;
 use crate::proof::proof;
 use crate::servers::{Servers, await_that};
 
-fn frames_of(hub: &Hub) -> String {
+pub(crate) fn frames_of(hub: &Hub) -> String {
     format!("shikaku.{:?}.frames", hub.registry().stream())
 }
 
-fn checkpoint_of(hub: &Hub) -> String {
+pub(crate) fn checkpoint_of(hub: &Hub) -> String {
     format!("shikaku.{:?}.checkpoint", hub.registry().stream())
 }
 
@@ -40,7 +40,7 @@ async fn message_of(stream: &Stream, subject: &str, sequence: u64) -> StreamMess
 }
 
 /// Puts a message into the stream under no id, or under the one it has.
-fn put(servers: &Servers, subject: &str, mut headers: HeaderMap, payload: Bytes, with_id: bool) {
+pub(crate) fn put(servers: &Servers, subject: &str, mut headers: HeaderMap, payload: Bytes, with_id: bool) {
     if !with_id {
         headers.insert("Nats-Msg-Id", "");
     }
@@ -56,14 +56,14 @@ fn put(servers: &Servers, subject: &str, mut headers: HeaderMap, payload: Bytes,
     });
 }
 
-fn message(servers: &Servers, subject: &str, sequence: u64) -> StreamMessage {
+pub(crate) fn message(servers: &Servers, subject: &str, sequence: u64) -> StreamMessage {
     servers.ask(|context| async move {
         let stream = context.get_stream("shikaku").await.unwrap();
         message_of(&stream, subject, sequence).await
     })
 }
 
-fn delete(servers: &Servers, at: u64) {
+pub(crate) fn delete(servers: &Servers, at: u64) {
     servers.ask(|context| async move {
         let stream = context.get_stream("shikaku").await.unwrap();
         assert!(stream.delete_message(at).await.unwrap());
@@ -280,4 +280,27 @@ fn a_hub_that_was_set_back_is_found_out_by_the_broker_and_by_the_replica() {
     });
     let test = "a_hub_that_was_set_back_is_found_out_by_the_broker_and_by_the_replica";
     proof("a hub that was set back is refused through a broker", "an old copy of its directory publishes", test, 2);
+}
+
+#[test]
+fn a_gap_is_judged_while_other_messages_keep_coming() {
+    let servers = or_skip!(Servers::one());
+    let mut hub = Hub::new();
+    hub.register(20, 5);
+    hub.publish(publish_to(&servers.urls(), 1));
+    hub.await_published();
+    let frames = frames_of(&hub);
+    delete(&servers, message(&servers, &frames, 8).sequence);
+    let mut replica = Replica::of(&hub);
+    replica.follow(broker(&servers.urls()), None);
+    let mut put_in = 0;
+    await_that("the gap is said", || {
+        put(&servers, &frames, HeaderMap::new(), Bytes::from_static(b"no frame"), false);
+        put_in += 1;
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        replica.troubles().contains(&"hub_refused")
+    });
+    assert_eq!(replica.registry().sequence(), 7, "nothing passes a gap");
+    let test = "a_gap_is_judged_while_other_messages_keep_coming";
+    proof("a gap among a broker's messages is said", "other messages that never cease", test, put_in);
 }

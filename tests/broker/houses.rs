@@ -16,6 +16,7 @@ use shikaku::sync::jetstream::{
     BrokerConfig, BrokerFollower, FollowedBroker, OtherWay, PublishConfig, PublishedToBroker, Publisher,
 };
 use shikaku::sync::key::HubSigner;
+use shikaku::sync::standing::FollowStanding;
 use tempfile::TempDir;
 
 use crate::servers::{PATIENCE, await_that};
@@ -140,6 +141,10 @@ impl Replica {
 
     pub(crate) fn followed(&self) -> FollowedBroker {
         self.follower.as_ref().unwrap().standing().read()
+    }
+
+    pub(crate) fn standing(&self) -> FollowStanding {
+        self.follower.as_ref().unwrap().standings().read()
     }
 
     /// Waits until every frame of the hub's was taken from the broker, and fails where one was taken twice.

@@ -14,15 +14,19 @@
     reason = "a panic in a test is its report"
 )]
 
+mod accounts;
+mod acknowledging;
 mod cluster;
 mod hostile;
 mod houses;
+mod losing;
 mod one_server;
 #[path = "../common/proof.rs"]
 #[allow(unreachable_pub, reason = "shared with the black-box tests")]
 mod proof;
 mod secured;
 mod servers;
+mod vouched;
 
 /// Leaves the test where there is no server to try it with, and says so.
 macro_rules! or_skip {

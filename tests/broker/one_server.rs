@@ -2,6 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::HeaderMap;
+use bytes::Bytes;
+use shikaku::serve::clock::now_unix_ms;
+use shikaku::sync::checkpoint::Checkpoint;
+
+use crate::hostile::{checkpoint_of, put};
 use crate::houses::{Hub, Replica, broker, publish_to};
 use crate::or_skip;
 use crate::proof::proof;
@@ -119,4 +125,45 @@ fn what_a_broker_lost_from_its_end_is_published_again() {
     replica.await_equal(&hub);
     let test = "what_a_broker_lost_from_its_end_is_published_again";
     proof("what a broker lost of its newest messages is published again", "messages taken from its end", test, 13);
+}
+
+#[test]
+fn a_broker_without_word_from_the_hub_is_not_taken_for_the_hub() {
+    let servers = or_skip!(Servers::one());
+    let mut hub = Hub::new();
+    hub.register(5, 5);
+    hub.publish(publish_to(&servers.urls(), 1));
+    let mut replica = Replica::of(&hub);
+    replica.follow(broker(&servers.urls()), None);
+    replica.await_equal(&hub);
+    let mut old = Checkpoint::of(hub.registry(), &hub.registry().segments().unwrap(), now_unix_ms());
+    // The hub ends. What of it was under way has come when no more of it does.
+    hub.stop();
+    await_that("nothing comes any more", || {
+        let heard = replica.standing().last_contact_unix_ms;
+        std::thread::sleep(Duration::from_secs(3));
+        heard > 0 && replica.standing().last_contact_unix_ms == heard
+    });
+    assert!(replica.followed().connected && replica.troubles().is_empty());
+
+    // To one that begins later, its word of a while ago is shown.
+    hub.restart();
+    old.time_unix_ms -= 3_600_000;
+    let (subject, signed) = (checkpoint_of(&hub), Bytes::from(old.sign(&hub.signer)));
+    servers.ask(|context| {
+        let subject = subject.clone();
+        async move { context.get_stream("shikaku").await.unwrap().purge().filter(subject).await.unwrap() }
+    });
+    put(&servers, &subject, HeaderMap::new(), signed, false);
+    let mut late = Replica::of(&hub);
+    late.follow(broker(&servers.urls()), None);
+    await_that("it is said", || late.registry().sequence() == old.sequence && late.troubles() == ["hub_unreachable"]);
+    let failure = late.standing().failure.unwrap();
+    assert!(failure.contains("answers, but has brought nothing that the hub signed since"), "{failure}");
+    assert!(late.followed().connected);
+    hub.publish(publish_to(&servers.urls(), 1));
+    await_that("the hub is there again", || late.troubles().is_empty() && late.standing().failure.is_none());
+    hub.register(5, 5);
+    late.await_equal(&hub);
+    replica.await_equal(&hub);
 }

@@ -223,6 +223,14 @@ impl Server {
         Http::to(self.address)
     }
 
+    /// Where its API listens, from its own word.
+    #[track_caller]
+    pub fn api(&self) -> SocketAddr {
+        let said = |lines: &[String]| lines.iter().find_map(|line| houses::said(line, "the API listens", "address"));
+        let address = self.process.err.wait(said);
+        address.unwrap_or_else(|| panic!("no API: {:#?}", self.process.err.all())).parse().unwrap()
+    }
+
     pub fn get(&self, target: &str) -> Answer {
         self.connect().ask("GET", target, &[], b"")
     }

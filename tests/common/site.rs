@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use shikaku::serve::api::counters::ApiCounters;
 use shikaku::serve::api::remote::{RemoteApi, RemoteLimits, RemoteOptions};
 use shikaku::serve::config::Config;
 use shikaku::serve::service::Service;
@@ -117,7 +118,7 @@ impl Site {
 pub fn start(options: &RemoteOptions, log: Router) -> RemoteApi {
     remember_the_log();
     let service = Arc::new(Service::new(Config::default(), Tokens::default()));
-    RemoteApi::start(options, service, log).unwrap()
+    RemoteApi::start(options, service, log, ApiCounters::default()).unwrap()
 }
 
 /// A connection over TLS; the handshake is made with the first bytes.

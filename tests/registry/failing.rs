@@ -1,103 +1,19 @@
 //! A disk that fails while the registry is written: nothing is acknowledged that is not durable, and look-ups go on.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
-use shikaku::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
 use shikaku::domain::decision::Verdict;
 use shikaku::log::LogError;
 use shikaku::registry::RegistryError;
 
+use crate::faulty::{Faults, FaultyDisk};
 use crate::fixture::*;
-
-#[derive(Debug, Default)]
-pub(crate) struct Faults {
-    syncs: AtomicBool,
-    full: AtomicBool,
-    /// Syncing is left out: for a test that writes thousands of frames and survives no power failure.
-    pub(crate) lazy: AtomicBool,
-}
-
-#[derive(Debug)]
-struct FailingDisk(Arc<Faults>);
-
-#[derive(Debug)]
-struct FailingFile(Box<dyn DiskFile>, Arc<Faults>);
-
-impl Disk for FailingDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FailingFile(RealDisk.open(path, mode)?, self.0.clone())))
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(directory)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_directory(directory)
-    }
-
-    fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.create_directory(directory)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.exists(path)
-    }
-
-    fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
-        RealDisk.hold(path)
-    }
-
-    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(directory)
-    }
-}
-
-impl DiskFile for FailingFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.1.full.load(Ordering::SeqCst) {
-            self.0.append(&bytes[..bytes.len() / 2])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.0.append(bytes)
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(bytes, offset)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.0.cut(length)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        match (self.1.syncs.load(Ordering::SeqCst), self.1.lazy.load(Ordering::SeqCst)) {
-            (true, _) => Err(io::Error::other("the test's disk fails")),
-            (false, true) => Ok(()),
-            (false, false) => self.0.sync(),
-        }
-    }
-}
 
 pub(crate) fn on_a_failing_disk() -> (Home, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let mut home = Home::new();
-    home.options.disk = Arc::new(FailingDisk(faults.clone()));
+    home.options.disk = Arc::new(FaultyDisk(faults.clone()));
     (home, faults)
 }
 
@@ -107,9 +23,9 @@ fn a_failed_sync_acknowledges_nothing_and_stops_writing_until_a_restart() {
     let registry = home.open();
     register(&registry, [person(1)]);
     let position = registry.position();
-    faults.syncs.store(true, Ordering::SeqCst);
+    faults.fail_syncs.store(true, Ordering::SeqCst);
     assert!(matches!(registry.apply(&upserts([person(2)]), NOW), Err(RegistryError::Log(LogError::Disk { .. }))));
-    faults.syncs.store(false, Ordering::SeqCst);
+    faults.fail_syncs.store(false, Ordering::SeqCst);
     assert!(matches!(
         registry.apply(&upserts([person(3)]), NOW),
         Err(RegistryError::NotWritable { trouble: "log_poisoned", .. })
@@ -145,4 +61,32 @@ fn a_full_disk_refuses_a_registration_and_takes_it_when_there_is_room_again() {
     let registry = home.open();
     assert!(is_eligible(&registry, &person(1)) && is_eligible(&registry, &person(2)));
     assert_eq!(troubles(&registry), Vec::<&str>::new());
+}
+
+#[test]
+fn what_was_loaded_is_answered_where_a_log_that_failed_has_no_room_to_be_made_durable() {
+    let (home, faults) = on_a_failing_disk();
+    let registry = home.open();
+    register(&registry, [person(1)]);
+    faults.fail_syncs.store(true, Ordering::SeqCst);
+    assert!(registry.apply(&upserts([person(2)]), NOW).is_err());
+    faults.fail_syncs.store(false, Ordering::SeqCst);
+    registry.close(NOW).unwrap();
+
+    faults.full.store(true, Ordering::SeqCst);
+    let log = home.names("log");
+    for _ in 0..2 {
+        let registry = home.open();
+        assert_eq!(troubles(&registry), ["no_room_at_start"]);
+        assert!(is_eligible(&registry, &person(1)));
+        let refused = registry.apply(&upserts([person(3)]), NOW);
+        assert!(matches!(refused, Err(RegistryError::NotWritable { trouble: "no_room_at_start", .. })));
+        registry.close(NOW).unwrap();
+        assert_eq!(home.names("log"), log, "half a copy is left");
+    }
+    faults.full.store(false, Ordering::SeqCst);
+    let registry = home.open();
+    assert_eq!(troubles(&registry), Vec::<&str>::new());
+    register(&registry, [person(3)]);
+    assert!((1..=3).all(|n| is_eligible(&registry, &person(n))));
 }

@@ -140,7 +140,8 @@ fn a_store_damaged_behind_an_image_is_found_while_look_ups_go_on() {
             let registry = damaged.open();
             assert_eq!(answers(&registry), seen, "{name} at {offset}");
             let from_image = notes(&registry).contains("from the image");
-            // Closing waits for the thread that judges the store.
+            // Closing would not wait for the thread that judges the store.
+            registry.drain_store();
             registry.close(NOW).unwrap();
             let found = from_image && damaged.path().join("store.failed").exists();
             found_while_running += usize::from(found);

@@ -13,6 +13,8 @@
 )]
 
 mod failing;
+#[path = "../../src/disk/faulty.rs"]
+mod faulty;
 mod files;
 mod fixture;
 mod following;
@@ -26,3 +28,6 @@ mod snapshots;
 mod starting;
 mod verifying;
 mod walking;
+
+// The disk that fails is the program's own tests' as well.
+use shikaku::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};

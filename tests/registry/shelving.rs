@@ -250,7 +250,7 @@ fn nothing_is_taken_or_removed_while_there_is_a_trouble_that_stops_writing() {
     let registry = home.open();
     let segments = home.segments();
     flip(&segments[0], 200);
-    assert!(registry.scrub_segment(0).is_err());
+    assert!(registry.scrub(|| true).is_err());
     let snapshots = shelved(&home);
     assert!(matches!(registry.keep_snapshots(&AT_ONCE, NOW + 1), Err(RegistryError::NotWritable { trouble: "log_corrupt", .. })));
     assert_eq!((home.segments(), shelved(&home)), (segments, snapshots));

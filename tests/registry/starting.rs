@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use shikaku::disk::RealDisk;
+use shikaku::disk::{Disk, RealDisk};
 use shikaku::domain::decision::Verdict;
 use shikaku::domain::masters::{MasterKind, built_in};
 use shikaku::domain::registration::Operation;
@@ -12,8 +13,9 @@ use shikaku::index::IndexOptions;
 use shikaku::log::{Fault, FrameKind, LogError, LogReader, PAYLOAD_BYTES_MAX};
 use shikaku::record::payload::{FeedPhase, MasterPiece, horizon_to_bytes};
 use shikaku::registry::{KnownFile, Outcome, Registry, RegistryError};
-use shikaku::store::{Engine, StoreBatch};
+use shikaku::store::{Engine, ModelOptions, StoreBatch};
 
+use crate::faulty::{Faults, FaultyDisk};
 use crate::fixture::*;
 
 /// A directory with people 0 to 29, closed in order, and its state checksum.
@@ -438,7 +440,7 @@ fn a_damaged_header_of_an_old_segment_hides_nothing_that_follows() {
     let registry = home.open();
     assert!(is_eligible(&registry, &person(59)));
     // A start reads only what the store has not applied; the scrubber finds the rest.
-    assert!(registry.scrub_segment(1).is_err());
+    assert!(registry.scrub(|| true).is_err());
     refuses_writing(&registry, "log_corrupt");
     drop(registry);
     let fault = home.verify().fault.unwrap();
@@ -571,6 +573,9 @@ fn no_room_in_memory_is_not_called_a_corrupt_log() {
     let (_, detail) = registry.troubles().list().remove(0);
     assert!(detail.contains("the index cannot grow"), "{detail}");
     assert_eq!(troubles(&registry), ["memory_behind"]);
+    let file = home.path().join("backup.snap");
+    assert!(matches!(registry.create_snapshot(&file), Err(RegistryError::MemoryBehind)));
+    assert!(!file.exists());
     registry.close(NOW).unwrap();
     assert_eq!(home.log_bytes(), before);
     // Where there is no store to answer from, the start fails for what it is.
@@ -579,6 +584,79 @@ fn no_room_in_memory_is_not_called_a_corrupt_log() {
     home.options.index = ordinary;
     let registry = home.open();
     assert!((0..3).all(|n| is_eligible(&registry, &person(n))));
+}
+
+/// A directory whose engine is a model on a disk of its own, which may have no room to open it while that of the log has some.
+fn with_a_model(mut home: Home) -> (Home, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let disk: Arc<dyn Disk> = Arc::new(FaultyDisk(faults.clone()));
+    home.options.engine = Engine::Model(ModelOptions { disk, flush_every_frames: 1 });
+    fs::remove_dir_all(home.store()).unwrap();
+    home.open().close(NOW).unwrap();
+    (home, faults)
+}
+
+fn has_no_verified_state(home: &Home) {
+    let opened = home.try_open().map(|_| ());
+    assert!(matches!(opened, Err(RegistryError::NoVerifiedState { .. })), "{opened:?}");
+}
+
+#[test]
+fn a_start_that_can_neither_open_the_store_nor_rebuild_it_leaves_it_where_it_is() {
+    let (home, faults) = with_a_model(in_small_segments());
+    flip(&home.segments()[0], 300);
+    let answers = || {
+        let registry = home.open();
+        assert_eq!(troubles(&registry), Vec::<&str>::new());
+        assert!((0..60).all(|n| is_eligible(&registry, &person(n))));
+        registry.close(NOW).unwrap();
+    };
+    answers();
+    let store = files_below(&home.store());
+    faults.no_directories.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        has_no_verified_state(&home);
+        assert_eq!(files_below(&home.store()), store);
+    }
+    faults.no_directories.store(false, Ordering::SeqCst);
+    answers();
+}
+
+#[test]
+fn a_store_that_could_not_be_opened_is_still_judged_to_its_last_page_when_it_can_be() {
+    let (home, faults) = with_a_model(in_small_segments());
+    let marker = home.path().join("store.failed");
+    fs::write(&marker, "it failed\n").unwrap();
+    faults.no_directories.store(true, Ordering::SeqCst);
+    let registry = home.open();
+    assert_eq!(troubles(&registry), ["no_room_at_start"]);
+    assert!(is_eligible(&registry, &person(59)));
+    registry.close(NOW).unwrap();
+    assert!(marker.exists());
+    faults.no_directories.store(false, Ordering::SeqCst);
+    home.open().close(NOW).unwrap();
+    assert!(!marker.exists());
+}
+
+#[test]
+fn a_store_of_an_earlier_layout_is_put_back_where_the_log_cannot_rebuild_it() {
+    let home = in_small_segments();
+    fs::remove_dir_all(home.store()).unwrap();
+    let earlier: sled::Db<1024> = sled::Config::new().path(home.store()).open().unwrap();
+    earlier.insert(b"laid out", b"otherwise").unwrap();
+    earlier.flush().unwrap();
+    drop(earlier);
+    let store = files_below(&home.store());
+    flip(&home.segments()[0], 300);
+    for _ in 0..2 {
+        has_no_verified_state(&home);
+        assert_eq!(files_below(&home.store()), store);
+        assert!(!home.path().join("store.earlier").exists());
+    }
+    flip(&home.segments()[0], 300);
+    let registry = home.open();
+    assert!((0..60).all(|n| is_eligible(&registry, &person(n))));
+    assert!(!home.path().join("store.earlier").exists());
 }
 
 #[test]

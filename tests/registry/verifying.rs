@@ -159,17 +159,45 @@ fn the_scrubber_checks_sealed_segments_and_damage_stops_writing() {
         register(&registry, [person(n)]);
     }
     let segments = home.segments();
-    for place in 0..segments.len() - 1 {
-        assert!(registry.scrub_segment(place).unwrap());
-    }
-    assert!(!registry.scrub_segment(segments.len() - 1).unwrap(), "the last is not sealed");
-    assert!(!registry.scrub_segment(99).unwrap());
+    registry.scrub(|| true).unwrap();
+    let last = segments.last().unwrap();
+    let whole = fs::read(last).unwrap();
+    flip(last, whole.len() as u64 - 1);
+    registry.scrub(|| true).expect("the last is not sealed");
+    fs::write(last, whole).unwrap();
     flip(&segments[1], 200);
-    assert!(registry.scrub_segment(0).unwrap());
-    assert!(registry.scrub_segment(1).is_err());
+    let rounds = std::cell::Cell::new(0);
+    registry.scrub(|| rounds.replace(rounds.get() + 1) == 0).expect("it was told to stop behind the first");
+    assert!(troubles(&registry).is_empty());
+    let error = registry.scrub(|| true).unwrap_err().to_string();
+    assert!(error.contains(segments[1].file_name().unwrap().to_str().unwrap()), "{error}");
     assert_eq!(troubles(&registry), ["log_corrupt"]);
     assert!(registry.apply(&upserts([person(99)]), NOW).is_err());
     assert!(is_eligible(&registry, &person(1)));
+}
+
+#[test]
+fn a_segment_that_the_disk_will_not_read_is_a_trouble_until_it_does_and_stops_nothing() {
+    let mut home = Home::new();
+    home.options.segment_bytes_max = 4 << 10;
+    let registry = home.open();
+    for n in 0..40 {
+        register(&registry, [person(n)]);
+    }
+    let segment = home.segments().remove(1);
+    let aside = segment.with_extension("aside");
+    fs::rename(&segment, &aside).unwrap();
+    fs::create_dir(&segment).unwrap();
+    for _ in 0..2 {
+        assert!(registry.scrub(|| true).is_err());
+        assert_eq!(troubles(&registry), ["log_unreadable"]);
+    }
+    assert!(registry.apply(&upserts([person(99)]), NOW).is_ok());
+    assert!(is_eligible(&registry, &person(99)));
+    fs::remove_dir(&segment).unwrap();
+    fs::rename(&aside, &segment).unwrap();
+    registry.scrub(|| true).unwrap();
+    assert!(troubles(&registry).is_empty());
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) enum Deed {
     Snapshot,
     /// A round of the shelf: a snapshot there, and the log trimmed as far as two of them cover it.
     Keep,
+    /// Writes the image, where the machine keeps one.
+    Image,
 }
 
 impl Deed {
@@ -64,6 +66,9 @@ impl Deed {
             Deed::Keep => {
                 registry.keep_snapshots(&Keeping { snapshots: 2, log_retention_ms: 0 }, NOW + 1_000)?;
             }
+            Deed::Image => {
+                registry.write_image(|| true)?;
+            }
         }
         *model = after;
         Ok(())
@@ -90,7 +95,7 @@ impl Deed {
             Deed::Feed { file, ended } => {
                 model.files.insert(file_name(*file), *ended);
             }
-            Deed::Mark | Deed::Snapshot | Deed::Keep => {}
+            Deed::Mark | Deed::Snapshot | Deed::Keep | Deed::Image => {}
         }
         None
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use shikaku::disk::Disk;
 use shikaku::disk::simulated::{Aftermath, SimulatedDisk};
@@ -12,7 +13,7 @@ use shikaku::index::IndexOptions;
 use shikaku::index::Place;
 use shikaku::registry::lookup::Inquiry;
 use shikaku::registry::verify::{VerifyReport, verify_on};
-use shikaku::registry::{OpenOptions, Registry, RegistryError};
+use shikaku::registry::{ImageOptions, OpenOptions, Registry, RegistryError};
 use shikaku::store::{Engine, ModelOptions};
 
 use crate::model::{Entry, Model, Seen};
@@ -28,12 +29,15 @@ pub(crate) struct Machine {
     pub(crate) directory: PathBuf,
     pub(crate) segment_bytes_max: u64,
     pub(crate) flush_every_frames: u64,
+    /// Whether an image is written whenever one is asked for.
+    pub(crate) keeps_images: bool,
 }
 
 impl Machine {
     pub(crate) fn new(seed: u64) -> Machine {
         let directory = PathBuf::from("/var/data");
-        Machine { disk: SimulatedDisk::new(seed), directory, segment_bytes_max: 256 << 20, flush_every_frames: 3 }
+        let disk = SimulatedDisk::new(seed);
+        Machine { disk, directory, segment_bytes_max: 256 << 20, flush_every_frames: 3, keeps_images: false }
     }
 
     pub(crate) fn with_disk(&self, disk: SimulatedDisk) -> Machine {
@@ -67,7 +71,10 @@ impl Machine {
         let mut options = OpenOptions::at(NOW);
         options.index = IndexOptions { segment_words_log2: 14, slots: 64 };
         options.segment_bytes_max = self.segment_bytes_max;
-        options.mark_idle = std::time::Duration::ZERO;
+        options.mark_idle = Duration::ZERO;
+        if self.keeps_images {
+            options.image = ImageOptions { from_bytes: 0, idle: Duration::ZERO, frames_behind: 1 };
+        }
         options.disk = self.door();
         options.engine = self.engine();
         Registry::open(&self.directory, &options)

@@ -23,6 +23,7 @@ mod faults;
 mod following;
 mod following_walks;
 mod hub;
+mod images;
 mod life;
 mod machine;
 mod model;

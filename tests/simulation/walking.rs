@@ -32,7 +32,9 @@ impl Walk {
     fn new(seed: u64) -> Walk {
         let mut chance = Chance::new(seed);
         let segment_bytes_max = [900, 4_000, 256 << 20][chance.below(3) as usize];
-        let machine = Machine { segment_bytes_max, flush_every_frames: 1 + chance.below(12), ..Machine::new(seed) };
+        let flush_every_frames = 1 + chance.below(12);
+        // One of three keeps an image; the others start from the store.
+        let machine = Machine { segment_bytes_max, flush_every_frames, keeps_images: seed % 3 == 1, ..Machine::new(seed) };
         Walk { life: Life::new(machine), chance, restored: 0, is_faulty: false, faults: 0, crashes: 0 }
     }
 
@@ -65,6 +67,7 @@ impl Walk {
             29..31 => Deed::Prune { months: chance.below(6) as u8 },
             31..33 => Deed::SetPayers { version: chance.below(3) as u8 },
             33..36 => Deed::Feed { file: chance.below(4) as u8, ended: chance.percent(50) },
+            36 if self.life.machine.keeps_images => Deed::Image,
             36 => Deed::Mark,
             37 => Deed::Keep,
             _ => Deed::Snapshot,
@@ -108,7 +111,8 @@ impl Walk {
 
     fn close(&mut self) {
         // With faults it may end without its last mark, and that is all.
-        let _ = self.life.registry.take().unwrap().close(NOW);
+        let registry = self.life.registry.take().unwrap();
+        let _ = if self.life.machine.keeps_images { registry.close_with_image(NOW) } else { registry.close(NOW) };
         self.life.machine = self.life.machine.after_kill();
         self.start();
     }

@@ -152,6 +152,50 @@ fn a_hub_that_went_on_from_an_old_copy_is_refused_as_forked() {
 }
 
 #[test]
+fn a_hub_that_forked_before_what_a_lagging_house_had_seen_signed_is_found_out_on_the_way() {
+    let hub = Hub::in_one_segment(5);
+    let (other, stranger) = (hub.copied(NOW + 1_000_000), hub.copied(NOW));
+    let mut standing = Standing::of(&hub);
+    let stood = standing.house.sequence();
+    hub.register(5..9);
+    let seen = hub.registry.sequence();
+    standing.house.intake.consider(&hub.signed()).unwrap();
+    // The old copy goes on beyond what was seen, and tells of no place that could be compared.
+    other.register(100..120);
+    while other.registry.sequence() <= seen {
+        other.registry.maintain(NOW).unwrap();
+    }
+    let grown = Wanted::Frames { after: stood, through: other.registry.sequence() };
+    assert_eq!(standing.house.intake.consider(&other.signed()).unwrap(), grown);
+    // Frames of a third log are somebody's on the way, and nothing against the hub.
+    stranger.register(300..340);
+    let on_the_way = refusal(standing.house.intake.take(&stranger.frames_behind(stood)));
+    assert!(matches!(on_the_way, Refusal::NotTheSignedChain { .. }), "{on_the_way}");
+    // The hub's own show it, however often they are asked for and newer words are considered between.
+    for _ in 0..2 {
+        other.register(120..121);
+        standing.house.intake.consider(&other.signed()).unwrap();
+        let forked = refusal(standing.house.intake.take(&other.frames_behind(stood)));
+        assert_eq!(forked, Refusal::Forked { sequence: seen });
+        assert!(forked.quarantines());
+        assert_eq!(standing.house.sequence(), stood, "nothing of it is applied");
+    }
+    standing.house.intake.forget_seen();
+    standing.stands(&hub, &[]);
+}
+
+#[test]
+fn a_house_that_lags_while_its_hub_goes_on_passes_through_all_that_was_signed() {
+    let hub = Hub::in_one_segment(5);
+    let mut standing = Standing::of(&hub);
+    for round in 1..9 {
+        hub.register(5 * round..5 * round + 5);
+        standing.house.intake.consider(&hub.signed()).unwrap();
+    }
+    standing.stands(&hub, &[]);
+}
+
+#[test]
 fn a_new_stream_after_a_restore_is_refused_as_another() {
     let hub = Hub::with(5);
     let mut standing = Standing::of(&hub);

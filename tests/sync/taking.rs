@@ -6,6 +6,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use shikaku::record::payload::FeedPhase;
 use shikaku::sync::checkpoint::Checkpoint;
 use shikaku::sync::intake::{Intake, IntakeError, Share, Wanted};
+use shikaku::sync::refusal::Refusal;
 
 use crate::houses::{House, Hub};
 use crate::registry::{NOW, feed, is_eligible, person, real_disk};
@@ -134,6 +135,30 @@ fn a_restart_goes_on_exactly_where_the_own_log_stands() {
         );
     }
     house.catch_up(&hub);
+}
+
+#[test]
+fn a_restart_in_the_middle_takes_what_the_same_checkpoint_still_asks_for() {
+    let hub = Hub::with(4);
+    let mut house = House::following(&hub);
+    house.catch_up(&hub);
+    let stood = house.sequence();
+    hub.register(4..40);
+    let signed = hub.signed();
+    let wanted = Wanted::Frames { after: stood, through: hub.registry.sequence() };
+    assert_eq!(house.intake.consider(&signed).unwrap(), wanted);
+    house.intake.remember(std::time::Duration::ZERO).unwrap();
+    house = house.restarted();
+    // Nothing new is signed: the hub shows what was accepted before.
+    assert_eq!(house.intake.consider(&signed).unwrap(), wanted);
+    let bytes = hub.frames_behind(stood);
+    house.intake.take(&bytes[..bytes.len() / 4 * 3]).unwrap();
+    assert!(house.sequence() > stood, "it goes on as far as the first signed place");
+    let ended = house.intake.source_ended();
+    assert!(matches!(ended, Err(Refusal::Truncated { .. })), "what is wanted and does not come is no end: {ended:?}");
+    house.intake.take(&hub.frames_behind(house.sequence())).unwrap();
+    assert_eq!(house.registry.position(), hub.registry.position());
+    assert_eq!((house.intake.wanted(), house.intake.source_ended()), (Wanted::Nothing, Ok(())));
 }
 
 #[test]

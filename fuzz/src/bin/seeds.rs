@@ -3,15 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use shikaku::disk::Disk;
+use shikaku::disk::{Disk, RealDisk};
 use shikaku::domain::day::Day;
 use shikaku::domain::masters::{MasterKind, built_in};
 use shikaku::index::IndexOptions;
-use shikaku::log::{Chain, FrameKind, LogWriter, Position, StreamId};
+use shikaku::log::{Chain, FrameKind, LogWriter, Position, SEGMENT_HEAD, StreamId};
 use shikaku::record::DossierBatch;
 use shikaku::record::dossier::HeldRow;
 use shikaku::record::payload::{Changes, FeedPhase, FeedRecord, MasterPiece, horizon_to_bytes};
 use shikaku::registry::{OpenOptions, Registry};
+use shikaku::sync::bundle::{Bundle, ExportOptions, export};
+use shikaku::sync::jetstream::fuzzing::{read, write as published};
+use shikaku::sync::key::{SIGNATURE_BYTES, SIGNING_KEY_FILE};
+use shikaku_fuzz::bundle::{Parts, fit, seal_bundle, sign};
+use shikaku_fuzz::hub::{KEY_FILE, keys};
 use shikaku_fuzz::memory_disk::MemoryDisk;
 use shikaku_fuzz::register::{NOW_UNIX_MS, TODAY, changes, population, registration_file};
 
@@ -30,6 +35,8 @@ fn main() {
     segments(&write);
     snapshots(&write);
     settings(&write);
+    signed_by_the_hub(&write);
+    messages(&write);
 }
 
 type Write<'w> = &'w dyn Fn(&str, &str, Vec<u8>);
@@ -170,17 +177,7 @@ fn snapshots(write: Write<'_>) {
     let options = OpenOptions { index: IndexOptions { segment_words_log2: 14, slots: 64 }, ..OpenOptions::at(NOW_UNIX_MS) };
     let registry = Registry::open(&directory.path().join("data"), &options).expect("a registry");
     registry.apply(&changes(2), NOW_UNIX_MS).expect("registrations");
-    // One authority that takes part, so that the seed is small.
-    let participant =
-        built_in(MasterKind::Participation).lines().nth(1).expect("a participant").split(',').next().map(str::to_owned);
-    let participant = participant.expect("a code");
-    for kind in [MasterKind::Participation, MasterKind::Issuers, MasterKind::Schemes, MasterKind::Authorities] {
-        let table = built_in(kind);
-        let is_short = !matches!(kind, MasterKind::Participation | MasterKind::Authorities);
-        let kept = table.lines().enumerate().filter(|(line, text)| *line == 0 || is_short || text.starts_with(&participant));
-        let short: String = kept.map(|(_, text)| format!("{text}\n")).collect();
-        registry.set_master(kind, &short, NOW_UNIX_MS).expect("a short table");
-    }
+    shorten_masters(&registry);
     let file = directory.path().join("snap");
     registry.create_snapshot(&file).expect("a snapshot");
     let bytes = std::fs::read(file).expect("a snapshot");
@@ -196,4 +193,76 @@ fn settings(write: Write<'_>) {
                   misses_per_minute_max = 0\n[listener]\nconnections_max = 64\nidle_timeout_ms = 1000\n";
     write("configuration", "all", config.as_bytes().to_vec());
     write("configuration", "empty", Vec::new());
+}
+
+/// Leaves one authority that takes part, so that seeds are small.
+fn shorten_masters(registry: &Registry) {
+    let participant =
+        built_in(MasterKind::Participation).lines().nth(1).expect("a participant").split(',').next().map(str::to_owned);
+    let participant = participant.expect("a code");
+    for kind in [MasterKind::Participation, MasterKind::Issuers, MasterKind::Schemes, MasterKind::Authorities] {
+        let table = built_in(kind);
+        let is_short = !matches!(kind, MasterKind::Participation | MasterKind::Authorities);
+        let kept = table.lines().enumerate().filter(|(line, text)| *line == 0 || is_short || text.starts_with(&participant));
+        let short: String = kept.map(|(_, text)| format!("{text}\n")).collect();
+        registry.set_master(kind, &short, NOW_UNIX_MS).expect("a short table");
+    }
+}
+
+/// A checkpoint, a manifest, and bundles that hold them.
+fn signed_by_the_hub(write: Write<'_>) {
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let index = IndexOptions { segment_words_log2: 14, slots: 64 };
+    let options = OpenOptions { index, segment_bytes_max: 2048, ..OpenOptions::at(NOW_UNIX_MS) };
+    let data = directory.path().join("data");
+    let registry = Registry::open(&data, &options).expect("a registry");
+    std::fs::write(data.join(SIGNING_KEY_FILE), KEY_FILE).expect("a key");
+    shorten_masters(&registry);
+    let (behind, _) = registry.position();
+    for _ in 0..3 {
+        registry.apply(&changes(1), NOW_UNIX_MS).expect("registrations");
+    }
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let bundle = |name: &str, options: ExportOptions| {
+        let file = directory.path().join(name);
+        export(&registry, &disk, &file, options, None).expect("a bundle");
+        Bundle::open(&file, &keys().key).expect("what the hub exported is believed");
+        let bytes = std::fs::read(file).expect("it can be read");
+        let mut again = bytes.clone();
+        fit(&mut again);
+        sign(&mut again, &keys().signer);
+        seal_bundle(&mut again);
+        assert_eq!(again, bytes, "what the target signs is what the hub signs");
+        bytes
+    };
+    let seed = |how: u8, bytes: &[u8]| [&[how, 0, 77], bytes].concat();
+    let (few, begun) = (bundle("few", ExportOptions::Since(behind)), bundle("begun", ExportOptions::WithSnapshot));
+    for (name, how) in [("as-written", 0), ("sealed", 1), ("signed", 2), ("fitted", 6)] {
+        write("bundle", &format!("frames-{name}"), seed(how, &few));
+        write("bundle", &format!("snapshot-{name}"), seed(how, &begun));
+    }
+    for (name, how, file, parts) in [("checkpoint", 0, &few, Parts::of(&few)), ("manifest", 2, &begun, Parts::of(&begun))] {
+        let parts = parts.expect("a bundle that was exported is laid out");
+        let signed = &file[if name == "checkpoint" { parts.checkpoint } else { parts.manifest }];
+        let content = &signed[..signed.len() - SIGNATURE_BYTES];
+        write("checkpoint", &format!("{name}-as-written"), seed(how, signed));
+        write("checkpoint", &format!("{name}-signed"), seed(how | 1, content));
+        write("checkpoint", &format!("{name}-for-something-else"), seed(how | 4, content));
+    }
+}
+
+fn messages(write: Write<'_>) {
+    let (stream, before) = (StreamId([3; 16]), [6; 32]);
+    let disk = MemoryDisk::default();
+    let at = Position { stream, sequence: 8, chain: Chain(before), state_checksum: 5 };
+    let mut log = LogWriter::begin(Arc::new(disk.clone()), Path::new("/log"), at, NOW_UNIX_MS).expect("a log");
+    log.append(FrameKind::Pruning, &horizon_to_bytes(today()), 5, NOW_UNIX_MS).expect("a frame");
+    let frame = disk.files()[0].1.split_off(SEGMENT_HEAD);
+    write("message", "published", [&[1, 0, 77][..], &before, &frame].concat());
+    let message = published(stream, Chain(before), &frame, &keys().signer).expect("a message");
+    assert!(read(stream, &message, &keys().key).is_some(), "what the hub publishes is believed");
+    let lengths = [message.chain.len(), message.signature.len()].map(|length| u8::try_from(length).expect("a short header"));
+    let seed = |chain: &str| [&[0, lengths[0], lengths[1]][..], chain.as_bytes(), message.signature.as_bytes(), &frame].concat();
+    write("message", "as-published", seed(&message.chain));
+    write("message", "another-chain", seed(&message.chain.replace('6', "7")));
 }

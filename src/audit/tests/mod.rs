@@ -7,10 +7,9 @@ mod starting;
 mod tampering;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use tempfile::TempDir;
 
@@ -24,7 +23,8 @@ use super::reader::{Passed, list, walk};
 use super::verify::{AuditReport, verify};
 use super::writer::Writer;
 use super::{AuditError, Fault};
-use crate::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};
+use crate::disk::faulty::{Faults, FaultyDisk};
+use crate::disk::{Disk, RealDisk};
 use crate::domain::day::Day;
 use crate::record::identity::{KeyHash, KeyKind};
 
@@ -169,92 +169,6 @@ fn offsets(segment: &Path) -> Vec<u64> {
 
 fn cut(path: &Path, length: u64) {
     fs::File::options().write(true).open(path).unwrap().set_len(length).unwrap();
-}
-
-/// What a disk is to do wrong.
-#[derive(Debug, Default)]
-struct Faults {
-    full: AtomicBool,
-    fail_writes: AtomicBool,
-    fail_syncs: AtomicBool,
-    fail_cuts: AtomicBool,
-}
-
-#[derive(Debug)]
-struct FaultyDisk(Arc<Faults>);
-
-#[derive(Debug)]
-struct FaultyFile(Box<dyn DiskFile>, Arc<Faults>);
-
-fn failure() -> io::Error {
-    io::Error::other("the test's disk fails")
-}
-
-impl Disk for FaultyDisk {
-    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FaultyFile(RealDisk.open(path, mode)?, self.0.clone())))
-    }
-
-    fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
-        RealDisk.list(directory)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        RealDisk.rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        RealDisk.remove(path)
-    }
-
-    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.sync_directory(directory)
-    }
-
-    fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        RealDisk.create_directory(directory)
-    }
-
-    fn exists(&self, path: &Path) -> io::Result<bool> {
-        RealDisk.exists(path)
-    }
-
-    fn hold(&self, path: &Path) -> io::Result<Result<Held, String>> {
-        RealDisk.hold(path)
-    }
-
-    fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(directory)
-    }
-}
-
-impl DiskFile for FaultyFile {
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.1.fail_writes.load(Ordering::SeqCst) {
-            return Err(failure());
-        }
-        if self.1.full.load(Ordering::SeqCst) && !bytes.is_empty() {
-            self.0.append(&bytes[..bytes.len() / 2])?;
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        self.0.append(bytes)
-    }
-
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(bytes, offset)
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        self.0.length()
-    }
-
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        if self.1.fail_cuts.load(Ordering::SeqCst) { Err(failure()) } else { self.0.cut(length) }
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        if self.1.fail_syncs.load(Ordering::SeqCst) { Err(failure()) } else { self.0.sync() }
-    }
 }
 
 fn is_want_of_space(outcome: &Result<(), AuditError>) -> bool {

@@ -4,7 +4,7 @@ use std::fs;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::super::retention::{Pruned, prune};
+use super::super::retention::{Daybreak, Pruned, prune};
 use super::super::segment::{CHAIN_AT, FIRST_ENTRY_AT, KEY_CHECK_AT, NUMBER_AT};
 use super::super::verify::{Kept, verify};
 use super::*;
@@ -191,8 +191,12 @@ fn retention_is_told_from_removal() {
     assert_eq!(home.segments().len(), 4);
     let now = NOW + 4 * DAY;
     let mut writer = home.opened(now).writer;
-    assert_eq!(prune(&mut writer, now, 30, true).unwrap(), Pruned::Nothing);
-    assert_eq!(prune(&mut writer, now, 2, true).unwrap(), Pruned::Segments(1), "the second ended two days ago, not more");
+    assert_eq!(prune(&mut writer, now, 30, Daybreak::Start).unwrap(), Pruned::Nothing);
+    assert_eq!(
+        prune(&mut writer, now, 2, Daybreak::Start).unwrap(),
+        Pruned::Segments(1),
+        "the second ended two days ago, not more"
+    );
     writer.close(now).unwrap();
     home.is_whole();
     assert_eq!((home.segments().len(), home.look_ups().len()), (4, 30));
@@ -208,7 +212,7 @@ fn a_segment_that_is_noted_as_removed_and_still_there_is_no_fault_unless_it_was_
     let before = home.crashed();
     let now = NOW + 10 * DAY;
     let mut writer = home.opened(now).writer;
-    assert_eq!(prune(&mut writer, now, 5, false).unwrap(), Pruned::Segments(before.segments().len() - 1));
+    assert_eq!(prune(&mut writer, now, 5, Daybreak::Next).unwrap(), Pruned::Segments(before.segments().len() - 1));
     writer.close(now).unwrap();
     home.is_whole();
     // A crash between the note and the removal leaves the last ones.
@@ -227,9 +231,48 @@ fn a_clock_that_runs_years_ahead_takes_nothing_away_at_a_start() {
     let segments = home.segments().len();
     let now = NOW + 4_000 * DAY;
     let mut writer = home.opened(now).writer;
-    assert_eq!(prune(&mut writer, now, 1_827, true).unwrap(), Pruned::Doubted);
+    assert_eq!(prune(&mut writer, now, 1_827, Daybreak::Start).unwrap(), Pruned::Doubted);
     assert_eq!(home.segments().len(), segments + 1);
-    assert_eq!(prune(&mut writer, now, 1_827, false).unwrap(), Pruned::Segments(segments - 1), "a day later it is believed");
+    assert_eq!(
+        prune(&mut writer, now, 1_827, Daybreak::Next).unwrap(),
+        Pruned::Segments(segments - 1),
+        "a day later it is believed"
+    );
+}
+
+#[test]
+fn a_clock_that_jumps_while_the_audit_is_written_takes_nothing_away_that_day() {
+    let home = Home::filled();
+    let segments = home.segments().len();
+    let mut writer = home.opened(NOW).writer;
+    let (today, ahead) = (NOW / DAY, NOW / DAY + 4_000);
+    for before in [today, ahead + 1] {
+        let daybreak = Daybreak::of(ahead, Some(before));
+        assert_eq!(prune(&mut writer, NOW + 4_000 * DAY, 1_827, daybreak).unwrap(), Pruned::Doubted);
+    }
+    assert_eq!(home.segments().len(), segments + 1);
+    let daybreak = Daybreak::of(ahead + 1, Some(ahead));
+    assert_eq!(
+        prune(&mut writer, NOW + 4_001 * DAY, 1_827, daybreak).unwrap(),
+        Pruned::Segments(segments),
+        "a day later it is believed"
+    );
+}
+
+#[test]
+fn a_segment_that_was_begun_while_a_clock_ran_ahead_is_kept_no_longer_than_the_others() {
+    let home = Home::new();
+    for day in [0, 4_000, 2, 3] {
+        let now = NOW + day * DAY;
+        let mut writer = home.opened(now).writer;
+        writer.append(&content(day * 10..day * 10 + 10, now), now).unwrap();
+        writer.close(now).unwrap();
+    }
+    let mut writer = home.opened(NOW + 10 * DAY).writer;
+    for (days, gone) in [(9, 0), (7, 2), (6, 1), (5, 0)] {
+        let expected = if gone == 0 { Pruned::Nothing } else { Pruned::Segments(gone) };
+        assert_eq!(prune(&mut writer, NOW + 10 * DAY, days, Daybreak::Next).unwrap(), expected, "{days} days");
+    }
 }
 
 #[test]
@@ -238,9 +281,9 @@ fn bytes_cut_after_a_crash_are_kept_no_longer_than_segments() {
     let torn = format!("torn-{:020}-{NOW}.bin", 1);
     fs::write(home.path().join(&torn), b"torn").unwrap();
     let mut writer = home.opened(NOW).writer;
-    prune(&mut writer, NOW + 5 * DAY, 5, false).unwrap();
+    prune(&mut writer, NOW + 5 * DAY, 5, Daybreak::Next).unwrap();
     assert!(home.names().contains(&torn));
-    prune(&mut writer, NOW + 5 * DAY + 1, 5, false).unwrap();
+    prune(&mut writer, NOW + 5 * DAY + 1, 5, Daybreak::Next).unwrap();
     assert!(!home.names().contains(&torn));
 }
 

@@ -21,6 +21,8 @@ pub(super) enum FoundStore {
     /// A rebuild of ours that never came to its end: there is nothing in it that is not in the log, or in `base.snap`.
     HalfRebuilt,
     Damaged(String),
+    /// An earlier version of the program laid it out otherwise.
+    Earlier,
     /// The engine cannot open it while the disk is full; nothing is wrong with it.
     NoRoom(String),
 }
@@ -34,14 +36,18 @@ impl FoundStore {
         match self {
             FoundStore::Absent | FoundStore::Empty(_) => StoreFacts::None,
             FoundStore::Good { meta, .. } => StoreFacts::Good { sequence: meta.position.sequence },
-            FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::NoRoom(_) => StoreFacts::Damaged,
+            FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::Earlier | FoundStore::NoRoom(_) => StoreFacts::Damaged,
         }
     }
 
     pub(super) fn into_store(self) -> Option<Store> {
         match self {
             FoundStore::Empty(store) | FoundStore::Good { store, .. } => Some(store),
-            FoundStore::Absent | FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::NoRoom(_) => None,
+            FoundStore::Absent
+            | FoundStore::HalfRebuilt
+            | FoundStore::Damaged(_)
+            | FoundStore::Earlier
+            | FoundStore::NoRoom(_) => None,
         }
     }
 
@@ -52,6 +58,7 @@ impl FoundStore {
             FoundStore::Good { meta, .. } => format!("at sequence {}", meta.position.sequence),
             FoundStore::HalfRebuilt => "half rebuilt".to_owned(),
             FoundStore::Damaged(why) => format!("damaged ({why})"),
+            FoundStore::Earlier => "laid out by an earlier version".to_owned(),
             FoundStore::NoRoom(why) => why.clone(),
         }
     }
@@ -76,13 +83,27 @@ impl Opening<'_> {
                 Err(error) => FoundStore::Damaged(error.to_string()),
             },
             Err(error @ StoreError::NoRoom(_)) => FoundStore::NoRoom(error.to_string()),
+            Err(StoreError::Earlier) => FoundStore::Earlier,
             Err(error) => FoundStore::Damaged(error.to_string()),
         })
     }
 
+    /// What becomes of the store when a rebuild is refused: what this start filled is thrown away, a store that it never touched stays,
+    /// and one of an earlier layout goes back to its place.
+    pub(super) fn give_up_rebuilding(&self, filled: bool) -> Result<(), RegistryError> {
+        if filled {
+            self.remove_unfinished_store()?;
+        }
+        let (earlier, path) = (self.earlier_path(), self.store_path());
+        if self.exists(&earlier)? && !self.exists(&path)? {
+            self.disk.rename(&earlier, &path).map_err(RegistryError::directory(&earlier))?;
+        }
+        Ok(())
+    }
+
     /// Throws away a store whose filling was given up: it holds nothing that is not elsewhere, and a start that is tried again and
     /// again must not leave one behind each time.
-    pub(super) fn remove_unfinished_store(&self) -> Result<(), RegistryError> {
+    fn remove_unfinished_store(&self) -> Result<(), RegistryError> {
         let path = self.store_path();
         self.options.engine.discard(&path).map_err(RegistryError::directory(&path))?;
         self.unmark_rebuilding();
@@ -114,6 +135,7 @@ impl Opening<'_> {
                 self.move_aside("it stands behind the beginning of the log")?;
             }
             FoundStore::Damaged(why) => self.move_aside(&why)?,
+            FoundStore::Earlier => self.lay_earlier_store_by()?,
         }
         self.mark_rebuilding();
         match self.options.engine.open(&path) {
@@ -146,6 +168,24 @@ impl Opening<'_> {
         if let Err(error) = self.disk.open(&self.rebuilding_path(), OpenMode::Replace) {
             tracing::warn!(%error, "the marker of a rebuild could not be written");
         }
+    }
+
+    /// Keeps a store of an earlier layout until the new one is whole: an earlier version of the program could still open it.
+    fn lay_earlier_store_by(&mut self) -> Result<(), RegistryError> {
+        self.remove_earlier_store()?;
+        let path = self.store_path();
+        self.disk.rename(&path, &self.earlier_path()).map_err(RegistryError::directory(&path))?;
+        self.notes.push(format!("{} and is rebuilt from the log", StoreError::Earlier));
+        Ok(())
+    }
+
+    /// Removes what was laid by, if anything was.
+    pub(super) fn remove_earlier_store(&self) -> Result<(), RegistryError> {
+        let path = self.earlier_path();
+        if self.exists(&path)? {
+            self.options.engine.discard(&path).map_err(RegistryError::directory(&path))?;
+        }
+        Ok(())
     }
 
     fn move_aside(&mut self, why: &str) -> Result<(), RegistryError> {

@@ -18,6 +18,7 @@ use super::snapshot::{SnapshotError, SnapshotReader};
 use super::troubles::{Trouble, Troubles};
 use super::writer::Writer;
 use super::{DirectoryLock, Reader, Registry, RegistryError};
+use crate::background;
 use crate::disk::{Disk, RealDisk};
 use crate::index::IndexOptions;
 use crate::log::{LogError, LogReader, SEGMENT_BYTES_MAX};
@@ -79,6 +80,9 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<Registry, 
     let lock = DirectoryLock::take(&*options.disk, directory)?;
     let disk = options.disk.clone();
     let following = Following::of_whole(&*disk, directory)?.map(Arc::new);
+    if following.is_some() {
+        background::keep_engine_behind();
+    }
     let shelf = Shelf::look(&*disk, directory, following.as_ref().and_then(|following| following.prefectures))?;
     let troubles = Arc::new(Troubles::default());
     let opening = Opening { directory, options, disk, troubles, notes: Vec::new(), shelf, following };
@@ -130,9 +134,8 @@ impl Opening<'_> {
                     Some(base) => match self.start_from_base(log, &base, found)? {
                         Ok(writer) => Ok(Some(writer)),
                         Err(error) => {
-                            // Nothing of the store that was there is in the one that was being filled.
                             self.give_up_snapshot(&base, &error);
-                            store = FoundStore::Absent;
+                            store = self.open_store(log.stream())?;
                             continue;
                         }
                     },
@@ -154,9 +157,15 @@ impl Opening<'_> {
 
     fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
         let marker = self.failed_path();
-        if self.exists(&marker)? && self.troubles.list().iter().all(|(trouble, _)| *trouble != Trouble::StoreDetached) {
-            // It was judged to its last page, or rebuilt.
+        let was_judged = [Trouble::StoreDetached, Trouble::NoRoomAtStart].iter().all(|trouble| !self.troubles.has(*trouble));
+        if was_judged && self.exists(&marker)? {
+            // To its last page, or it was rebuilt.
             self.disk.remove(&marker).map_err(RegistryError::directory(&marker))?;
+        }
+        if self.troubles.stops_writing().is_none()
+            && let Err(error) = self.remove_earlier_store()
+        {
+            tracing::warn!(%error, "the store of an earlier version could not be removed");
         }
         writer.publish_view(true);
         let log = LogReader::open(self.disk.clone(), &self.log_path()).ok().flatten();
@@ -219,6 +228,11 @@ impl Opening<'_> {
     /// The marker of a store that is being rebuilt.
     fn rebuilding_path(&self) -> PathBuf {
         self.directory.join("store.rebuilding")
+    }
+
+    /// Where a store of an earlier layout waits until the new one is whole.
+    fn earlier_path(&self) -> PathBuf {
+        self.directory.join("store.earlier")
     }
 
     fn store_path(&self) -> PathBuf {

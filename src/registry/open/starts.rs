@@ -13,7 +13,7 @@ use crate::registry::shelf::Shelved;
 use crate::registry::snapshot::{SnapshotError, SnapshotReader};
 use crate::registry::troubles::Trouble;
 use crate::registry::view::today_in_japan;
-use crate::registry::write_behind::{Filling, Marker, Unjudged, WriteBehind};
+use crate::registry::write_behind::{Filling, Haste, Marker, Unjudged, WriteBehind};
 use crate::registry::writer::Writer;
 use crate::registry::{RegistryError, horizon_on};
 use crate::sabotage::{Sabotage, sabotaged};
@@ -62,6 +62,13 @@ impl Opening<'_> {
             Err(RegistryError::Log(error @ LogError::Corrupt { .. })) => {
                 self.troubles.raise(Trouble::LogCorrupt, error.to_string());
             }
+            Err(RegistryError::Log(error)) if error.is_out_of_room() => {
+                let sequence = writer.position.sequence;
+                self.start_without_writing(&format!(
+                    "what was loaded stands at sequence {sequence}, and going on needs room: {error}"
+                ));
+                writer.behind = None;
+            }
             Err(RegistryError::Index(error)) => {
                 let sequence = writer.position.sequence;
                 self.troubles.raise(Trouble::MemoryBehind, format!("replaying stopped in sequence {sequence}: {error}"));
@@ -92,11 +99,12 @@ impl Opening<'_> {
         let at = self.verified(base.continued_at(log).map_err(RegistryError::from))?;
         let mut writer = self.empty_writer(at)?;
         let store = self.fresh_store(found)?;
+        let filled = store.is_some();
         match SnapshotReader::open(&*self.disk, &base.path)?.load(&mut writer, store.as_ref(), at) {
             Ok(()) => {}
             Err(RegistryError::Snapshot(error)) => {
                 drop(store);
-                self.remove_unfinished_store()?;
+                self.give_up_rebuilding(filled)?;
                 return Ok(Err(error));
             }
             Err(error) => return Err(error),
@@ -108,7 +116,7 @@ impl Opening<'_> {
         match self.replay(log, &mut writer) {
             Err(RegistryError::Log(LogError::OtherHistory { .. })) => {
                 drop(writer);
-                self.remove_unfinished_store()?;
+                self.give_up_rebuilding(filled)?;
                 Ok(Err(SnapshotError::Damaged { path: base.path.clone(), what: "the log beside it has another history" }))
             }
             replayed => {
@@ -145,8 +153,9 @@ impl Opening<'_> {
         let end = match self.verified(replayed) {
             Ok(end) => end,
             Err(error) => {
+                let filled = writer.behind.is_some();
                 drop(writer);
-                self.remove_unfinished_store()?;
+                self.give_up_rebuilding(filled)?;
                 return Err(error);
             }
         };
@@ -304,7 +313,8 @@ impl Opening<'_> {
     ) -> Result<(), RegistryError> {
         let applied = writer.position.sequence;
         let marker = Marker { disk: self.disk.clone(), path: self.failed_path() };
-        let started = WriteBehind::start(store, applied, filling, unjudged, self.troubles.clone(), marker);
+        let haste = if self.following.is_some() { Haste::Following } else { Haste::Registering };
+        let started = WriteBehind::start(store, applied, filling, unjudged, self.troubles.clone(), marker, haste);
         let behind = started.map_err(RegistryError::directory(&self.store_path()))?;
         writer.behind = Some(behind);
         Ok(())

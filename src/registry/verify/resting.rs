@@ -15,7 +15,7 @@ use crate::registry::snapshot::SnapshotReader;
 use crate::registry::troubles::Troubles;
 use crate::registry::writer::Writer;
 use crate::registry::{DirectoryLock, RegistryError};
-use crate::store::{Engine, StoreMeta};
+use crate::store::{Engine, StoreError, StoreMeta};
 
 /// Verifies a directory that nobody owns. Changes nothing in it.
 pub fn verify(directory: &Path) -> Result<VerifyReport, RegistryError> {
@@ -42,8 +42,9 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
     // Before the store: where a later version wrote the log, this one must not touch its store either.
     let log = LogReader::open(disk.clone(), &log_path)?;
     let store = if exists(&store_path)? { Some(engine.open(&store_path)) } else { None };
+    let is_earlier = matches!(store, Some(Err(StoreError::Earlier)));
     let (store, store_fault) = match store {
-        None => (None, None),
+        None | Some(Err(StoreError::Earlier)) => (None, None),
         Some(Ok(store)) => match store.meta() {
             Ok(meta) => (meta.map(|meta| (store, meta)), None),
             Err(error) => (None, Some(error)),
@@ -51,7 +52,7 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         Some(Err(error)) => (None, Some(error)),
     };
     let Some(log) = log else {
-        if store.is_none() && store_fault.is_none() && shelf.is_empty() {
+        if store.is_none() && store_fault.is_none() && !is_earlier && shelf.is_empty() {
             // A new stream was begun, and got no further than its directories.
             return Ok(empty(report));
         }
@@ -72,6 +73,10 @@ pub fn verify_on(disk: &Arc<dyn Disk>, engine: &Engine, directory: &Path) -> Res
         let checked = match (&store, store_fault) {
             (_, Some(error)) => Err(error.to_string()),
             (Some((store, meta)), None) => judge_store(store, meta, at_store.as_ref(), &mut report),
+            (None, None) if is_earlier => {
+                report.notes.push(format!("{}; the next start rebuilds it from the log", StoreError::Earlier));
+                Ok(())
+            }
             (None, None) => {
                 report.notes.push("there is no store; the next start rebuilds it from the log".to_owned());
                 Ok(())

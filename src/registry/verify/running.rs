@@ -16,9 +16,23 @@ use crate::registry::{Registry, RegistryError};
 use crate::store::{Store, StoreError};
 
 impl Registry {
-    /// Checks one sealed segment of the log, counted from the oldest; damage stops writing and is listed as a trouble. `false` when
-    /// there is no such sealed segment.
-    pub fn scrub_segment(&self, place: usize) -> Result<bool, RegistryError> {
+    /// Checks the sealed segments of the log one after another, from the oldest, for as long as it may go on. Damage stops writing, and a
+    /// disk that will not read is a trouble until a later round came to its end; neither stops look-ups.
+    pub fn scrub(&self, may_go_on: impl Fn() -> bool) -> Result<(), RegistryError> {
+        for place in 0.. {
+            if !may_go_on() {
+                return Ok(());
+            }
+            if !self.scrub_segment(place)? {
+                break;
+            }
+        }
+        self.troubles().lower(Trouble::LogUnreadable);
+        Ok(())
+    }
+
+    /// Checks one sealed segment; `false` when there is no such one.
+    fn scrub_segment(&self, place: usize) -> Result<bool, RegistryError> {
         let _reading = self.log_files();
         let checked = LogReader::open(self.disk.clone(), &self.directory().join("log")).and_then(|log| {
             let Some(log) = log else { return Ok(false) };
@@ -36,6 +50,7 @@ impl Registry {
             }
             Err(error) => {
                 tracing::warn!(%error, "the log could not be checked");
+                self.troubles().raise(Trouble::LogUnreadable, error.to_string());
                 Err(error.into())
             }
         }

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod control;
+pub mod counters;
 mod look_up;
 pub mod remote;
 

@@ -37,6 +37,7 @@ mod reply;
 mod request;
 mod retry;
 mod sweeper;
+mod tally;
 mod watch;
 pub mod wire;
 

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::Thread;
 use std::time::Instant;
 
-use super::counters::Tally;
 use super::farewell::Farewell;
 use super::guard::{self, Socket};
 use super::limits::ListenerLimits;
+use super::tally::Tally;
 use crate::limits::{LISTENER_DISPLACE_IDLE_MS, LISTENER_LEAVING_MAX};
 
 /// One connection's place. The connection writes its counts here, plain stores on lines of its own; the sweeper reads them.

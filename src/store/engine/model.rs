@@ -125,7 +125,10 @@ const FILE: &str = "model";
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
 fn refused(error: std::io::Error) -> StoreError {
-    StoreError::Engine(error.to_string())
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::NoRoom(error.to_string()),
+        _ => StoreError::Engine(error.to_string()),
+    }
 }
 
 fn write(map: &mut Map, writes: Writes) {

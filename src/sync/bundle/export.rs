@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::header::{HEAD, Header};
+use super::header::{END, HEAD, Header};
 use super::{BundleError, BundleSummary};
 use crate::disk::Disk;
 use crate::registry::snapshot::SnapshotReader;
@@ -179,6 +179,8 @@ fn passed_on(registry: &Registry, disk: &Arc<dyn Disk>, passable: Option<Bytes>)
 struct Writing {
     path: PathBuf,
     out: BufWriter<File>,
+    /// Of everything behind the head.
+    written: blake3::Hasher,
 }
 
 impl Writing {
@@ -186,13 +188,14 @@ impl Writing {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(path);
         let file = file.map_err(|source| BundleError::File { path: path.to_owned(), source })?;
-        let mut writing = Writing { path: path.to_owned(), out: BufWriter::with_capacity(READ_BYTES, file) };
+        let mut out = BufWriter::with_capacity(READ_BYTES, file);
         // The head is written when the lengths are known.
-        writing.write(&[0; HEAD])?;
-        Ok(writing)
+        out.write_all(&[0; HEAD]).map_err(|source| BundleError::File { path: path.to_owned(), source })?;
+        Ok(Writing { path: path.to_owned(), out, written: blake3::Hasher::new() })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BundleError> {
+        self.written.update(bytes);
         self.out.write_all(bytes).map_err(|source| BundleError::File { path: self.path.clone(), source })
     }
 
@@ -209,7 +212,15 @@ impl Writing {
     fn copy(&mut self, from: &Path) -> Result<u64, BundleError> {
         let failed = |source| BundleError::File { path: from.to_owned(), source };
         let mut file = File::open(from).map_err(failed)?;
-        let length = io::copy(&mut file, &mut self.out).map_err(failed)?;
+        let (mut piece, mut length) = (vec![0; READ_BYTES], 0);
+        loop {
+            let read = file.read(&mut piece).map_err(failed)?;
+            if read == 0 {
+                break;
+            }
+            self.write(piece.get(..read).unwrap_or_default())?;
+            length += read as u64;
+        }
         self.pad(length)?;
         Ok(length)
     }
@@ -231,24 +242,56 @@ impl Writing {
         }
     }
 
-    /// Writes the head, reads everything back for the hash at the end, and makes it durable. Gives the length, bytes.
+    /// Writes the head, reads everything back, which must be what was written, and makes it durable under the hash of that. Gives the
+    /// length, bytes.
     fn end(mut self, header: &Header) -> Result<u64, BundleError> {
         let path = self.path.clone();
-        let mut ended = move || -> io::Result<u64> {
+        let wrongly = BundleError::WrittenWrongly { path: path.clone() };
+        let head = header.encode();
+        let mut ended = move || -> io::Result<Option<u64>> {
             self.out.flush()?;
             let file = self.out.get_mut();
-            file.write_all_at(&header.encode(), 0)?;
+            file.write_all_at(&head, 0)?;
             file.sync_all()?;
-            file.seek(SeekFrom::Start(0))?;
-            let mut hasher = blake3::Hasher::new();
-            io::copy(&mut io::BufReader::with_capacity(READ_BYTES, &mut *file).take(u64::MAX), &mut hasher)?;
+            let Some(hash) = read_back(file, &head, &self.written)? else { return Ok(None) };
             file.seek(SeekFrom::End(0))?;
-            file.write_all(hasher.finalize().as_bytes())?;
+            file.write_all(hash.as_bytes())?;
             file.sync_all()?;
-            Ok(file.metadata()?.len())
+            forget(file);
+            let bytes = file.metadata()?.len();
+            let mut end = [0; blake3::OUT_LEN];
+            file.read_exact_at(&mut end, bytes.saturating_sub(END))?;
+            Ok((end == *hash.as_bytes()).then_some(bytes))
         };
-        ended().map_err(|source| BundleError::File { path, source })
+        ended().map_err(|source| BundleError::File { path, source })?.ok_or(wrongly)
     }
+}
+
+/// The hash of a whole file as it is read back; `None` where that is not what was written.
+fn read_back(file: &mut File, head: &[u8; HEAD], written: &blake3::Hasher) -> io::Result<Option<blake3::Hash>> {
+    forget(file);
+    file.seek(SeekFrom::Start(0))?;
+    let mut found = [0; HEAD];
+    file.read_exact(&mut found)?;
+    let (mut whole, mut behind_head) = (blake3::Hasher::new(), blake3::Hasher::new());
+    whole.update(&found);
+    let mut piece = vec![0; READ_BYTES];
+    loop {
+        let read = file.read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        let read = piece.get(..read).unwrap_or_default();
+        whole.update(read);
+        behind_head.update(read);
+    }
+    let is_as_written = found == *head && behind_head.finalize() == written.finalize();
+    Ok(is_as_written.then(|| whole.finalize()))
+}
+
+/// Has the system forget what it knows of a synced file, so that the medium is read and not memory; where that cannot be asked, memory is.
+fn forget(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
 }
 
 fn beside(file: &Path, ending: &str) -> PathBuf {
@@ -273,17 +316,44 @@ mod tests {
         assert_eq!(beside(Path::new("bundle"), "snapshot.tmp"), Path::new("bundle.snapshot.tmp"));
     }
 
+    const HEADER: Header = Header {
+        stream: StreamId([0; 16]),
+        since: 0,
+        chain: Chain([0; 32]),
+        checkpoint_bytes: 0,
+        manifest_bytes: 0,
+        snapshot_bytes: 0,
+        frames_bytes: 0,
+    };
+
     #[test]
     fn a_head_is_told_from_one_that_was_never_written() {
-        let header = Header {
-            stream: StreamId([0; 16]),
-            since: 0,
-            chain: Chain([0; 32]),
-            checkpoint_bytes: 0,
-            manifest_bytes: 0,
-            snapshot_bytes: 0,
-            frames_bytes: 0,
-        };
-        assert_ne!(header.encode(), [0; HEAD]);
+        assert_ne!(HEADER.encode(), [0; HEAD]);
+    }
+
+    #[test]
+    fn what_a_medium_did_not_keep_as_it_was_written_gets_no_hash() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("monday.bundle.tmp");
+        let length = HEAD + 2 * READ_BYTES + 16;
+        for altered in [None, Some(HEAD), Some(HEAD + READ_BYTES), Some(length - 1)] {
+            let mut writing = Writing::create(&path).unwrap();
+            writing.part(&vec![7; 2 * READ_BYTES]).unwrap();
+            writing.part(&[8; 10]).unwrap();
+            writing.out.flush().unwrap();
+            if let Some(at) = altered {
+                let medium = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+                let mut byte = [0];
+                medium.read_exact_at(&mut byte, at as u64).unwrap();
+                medium.write_all_at(&[byte[0] ^ 1], at as u64).unwrap();
+            }
+            match altered {
+                None => assert_eq!(writing.end(&HEADER).unwrap(), length as u64 + END),
+                Some(_) => {
+                    assert!(matches!(writing.end(&HEADER), Err(BundleError::WrittenWrongly { .. })), "{altered:?}");
+                    assert_eq!(std::fs::metadata(&path).unwrap().len(), length as u64, "it has no hash");
+                }
+            }
+        }
     }
 }

@@ -1,12 +1,10 @@
 //! The head of a bundle: how long its parts are. Nothing else of it is believed.
 
-use xxhash_rust::xxh3::xxh3_64;
-
+use crate::head::{Format, HeadError, cover, part};
 use crate::log::{Chain, StreamId};
 
-const MAGIC: [u8; 8] = *b"SHIKBNDL";
-/// The newest format that this program reads.
-pub(super) const FORMAT_VERSION: u32 = 1;
+/// What a bundle begins with, and the newest format that this program reads.
+pub(super) const FORMAT: Format = Format { magic: *b"SHIKBNDL", version: 1 };
 /// The length of the head, bytes.
 pub(super) const HEAD: usize = 128;
 /// The length of the end: BLAKE3 of everything before it.
@@ -33,13 +31,23 @@ pub(super) enum HeaderError {
     NoBundle,
     Newer(u32),
     Damaged,
+    /// It uses bytes that are zero in this format, under a checksum that is right: somebody made it so.
+    NotZero,
+}
+
+impl From<HeadError> for HeaderError {
+    fn from(error: HeadError) -> HeaderError {
+        match error {
+            HeadError::Magic => HeaderError::NoBundle,
+            HeadError::Checksum => HeaderError::Damaged,
+            HeadError::Newer(version) => HeaderError::Newer(version),
+        }
+    }
 }
 
 impl Header {
     pub(super) fn encode(&self) -> [u8; HEAD] {
-        let mut out = Vec::with_capacity(HEAD);
-        out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
+        let mut out = FORMAT.begin(HEAD);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&self.stream.0);
         out.extend_from_slice(&self.since.to_le_bytes());
@@ -48,24 +56,13 @@ impl Header {
             out.extend_from_slice(&length.to_le_bytes());
         }
         out.extend_from_slice(&[0; 16]);
-        let checksum = xxh3_64(&out);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        let mut head = [0; HEAD];
-        head.iter_mut().zip(out).for_each(|(byte, written)| *byte = written);
-        head
+        part(&cover(out), 0)
     }
 
     pub(super) fn decode(bytes: &[u8; HEAD]) -> Result<Header, HeaderError> {
-        if !bytes.starts_with(&MAGIC) {
-            return Err(HeaderError::NoBundle);
-        }
-        let (covered, checksum) = bytes.split_at(HEAD - 8);
-        if xxh3_64(covered).to_le_bytes() != checksum {
-            return Err(HeaderError::Damaged);
-        }
-        let version = u32::from_le_bytes(part(bytes, 8));
-        if version > FORMAT_VERSION {
-            return Err(HeaderError::Newer(version));
+        FORMAT.check_covered(bytes)?;
+        if part(bytes, 12) != [0; 4] || part(bytes, 104) != [0; 16] {
+            return Err(HeaderError::NotZero);
         }
         let length = |place: usize| u64::from_le_bytes(part(bytes, 72 + 8 * place));
         Ok(Header {
@@ -100,10 +97,6 @@ pub(super) struct Layout {
     pub(super) frames: u64,
     pub(super) end: u64,
     pub(super) whole: u64,
-}
-
-fn part<const N: usize>(bytes: &[u8; HEAD], at: usize) -> [u8; N] {
-    bytes.get(at..).and_then(|rest| rest.first_chunk::<N>()).copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]
@@ -142,13 +135,24 @@ mod tests {
         assert_eq!(Header { frames_bytes: u64::MAX - 100, ..header() }.layout(), None);
     }
 
+    /// A head with another byte at a place, under a checksum that is right.
+    fn forged(place: usize, byte: u8) -> [u8; HEAD] {
+        let mut bytes = header().encode()[..HEAD - 8].to_vec();
+        bytes[place] = byte;
+        part(&cover(bytes), 0)
+    }
+
     #[test]
     fn a_newer_format_is_named_and_something_else_is_no_bundle() {
-        let mut bytes = header().encode();
-        bytes[8] = 2;
-        let checksum = xxh3_64(&bytes[..HEAD - 8]);
-        bytes[HEAD - 8..].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(Header::decode(&bytes), Err(HeaderError::Newer(2)));
+        assert_eq!(Header::decode(&forged(8, 2)), Err(HeaderError::Newer(2)));
         assert_eq!(Header::decode(&[0; HEAD]), Err(HeaderError::NoBundle));
+    }
+
+    #[test]
+    fn a_byte_that_is_to_be_zero_and_is_not_is_refused_though_the_checksum_is_right() {
+        assert_eq!(Header::decode(&forged(12, 0)), Ok(header()));
+        for place in (12..16).chain(104..120) {
+            assert_eq!(Header::decode(&forged(place, 1)), Err(HeaderError::NotZero), "byte {place}");
+        }
     }
 }

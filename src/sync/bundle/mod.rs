@@ -34,6 +34,18 @@ pub enum BundleError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// It is a pipe, a directory or a device.
+    #[error("{} is not a regular file; a bundle is read more than once, so save it to a disk first", path.display())]
+    NotARegularFile {
+        /// What it is called.
+        path: PathBuf,
+    },
+    /// It was not written as it was meant.
+    #[error("{} was not written as it was meant: what is read back is something else; take another medium", path.display())]
+    WrittenWrongly {
+        /// The file.
+        path: PathBuf,
+    },
     /// It does not begin as a bundle does.
     #[error("{} is no bundle", path.display())]
     NoBundle {

@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::header::{END, FORMAT_VERSION, HEAD, Header, HeaderError, Layout};
+use super::header::{END, FORMAT, HEAD, Header, HeaderError, Layout};
 use super::{BundleError, BundleSummary};
-use crate::disk::{Disk, OpenMode};
+use crate::disk::{Disk, OpenMode, open_regular};
 use crate::log::{Chain, FRAME_BYTES_MAX, Fault, Frame, Position};
 use crate::sync::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::sync::key::HubKey;
@@ -47,7 +47,8 @@ impl Bundle {
     /// Reads a file and judges all of it by the hub's key. Takes as long as reading it takes.
     pub fn open(path: &Path, key: &HubKey) -> Result<Bundle, BundleError> {
         let failed = |source| BundleError::File { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
+        let not_regular = || BundleError::NotARegularFile { path: path.to_owned() };
+        let file = open_regular(path).map_err(failed)?.ok_or_else(not_regular)?;
         let (header, layout) = read_header(&file, path)?;
         compare_checksum(&file, path, &layout)?;
         let refused = |refusal: Refusal| BundleError::Refused { path: path.to_owned(), refusal };
@@ -265,7 +266,7 @@ fn read_header(file: &File, path: &Path) -> Result<(Header, Layout), BundleError
         let mut head = vec![0; usize::try_from(found).unwrap_or(0)];
         file.read_exact_at(&mut head, 0).map_err(failed)?;
         // Of one that is cut so short only the first bytes can tell what it was.
-        return Err(if head.starts_with(b"SHIKBNDL") {
+        return Err(if head.starts_with(&FORMAT.magic) {
             BundleError::Truncated { path: path.to_owned(), expected: HEAD as u64, found }
         } else {
             BundleError::NoBundle { path: path.to_owned() }
@@ -275,8 +276,11 @@ fn read_header(file: &File, path: &Path) -> Result<(Header, Layout), BundleError
     file.read_exact_at(&mut head, 0).map_err(failed)?;
     let header = Header::decode(&head).map_err(|error| match error {
         HeaderError::NoBundle => BundleError::NoBundle { path: path.to_owned() },
-        HeaderError::Newer(found) => BundleError::Newer { path: path.to_owned(), found, known: FORMAT_VERSION },
+        HeaderError::Newer(found) => BundleError::Newer { path: path.to_owned(), found, known: FORMAT.version },
         HeaderError::Damaged => BundleError::Damaged { path: path.to_owned() },
+        HeaderError::NotZero => {
+            BundleError::Forged { path: path.to_owned(), what: "bytes of its head that are zero in this format are not" }
+        }
     })?;
     let layout = header.layout().ok_or_else(|| BundleError::Damaged { path: path.to_owned() })?;
     if found < layout.whole {
@@ -307,4 +311,30 @@ fn read_part(file: &File, at: u64, bytes: u64, bytes_max: usize) -> io::Result<V
     let mut part = vec![0; length.ok_or_else(|| io::Error::other("a part that is longer than it can be"))?];
     file.read_exact_at(&mut part, at)?;
     Ok(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+    use crate::disk::RealDisk;
+    use crate::sync::key::HubSigner;
+
+    #[test]
+    fn a_pipe_under_a_bundles_name_is_refused_and_not_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("monday.bundle");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let key = HubSigner::read_or_make(&RealDisk, directory.path()).unwrap().public();
+        for path in [pipe, directory.path().to_owned(), PathBuf::from("/dev/null")] {
+            let (told, tell) = mpsc::channel();
+            std::thread::spawn(move || told.send(Bundle::open(&path, &key).unwrap_err()));
+            let error = tell.recv_timeout(Duration::from_secs(30)).expect("it is waited for");
+            assert!(matches!(error, BundleError::NotARegularFile { .. }), "{error}");
+        }
+    }
 }

@@ -12,11 +12,10 @@ pub(in crate::sync) mod options;
 mod patience;
 mod pulling;
 mod refreshing;
-mod standing;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,12 +26,12 @@ use line::Line;
 pub use line::{HubAddress, LineError};
 pub use options::FollowOptionsError;
 pub use refreshing::keep_a_snapshot;
-pub use standing::{FollowStanding, Standings};
 
 use super::intake::{Intake, IntakeDoor, IntakeError, Share};
 use super::key::HubKey;
 use super::publish::Published;
 use super::refusal::Refusal;
+use super::standing::Standings;
 use crate::background;
 use crate::disk::{Disk, RealDisk};
 use crate::registry::{Prefectures, Registry, RegistryError};
@@ -143,7 +142,8 @@ impl Follower {
         let (door, deeds) = IntakeDoor::new();
         let puller = pulling::Puller::new(Box::new(intake), options, standings.clone(), passing, stop.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(FollowError::Thread)?;
-        let thread = background::spawn("follow", move || runtime.block_on(puller.run(deeds))).map_err(FollowError::Thread)?;
+        let thread =
+            background::spawn_behind("follow", move || runtime.block_on(puller.run(deeds))).map_err(FollowError::Thread)?;
         Ok((Follower { thread, standings, door }, passed))
     }
 
@@ -195,12 +195,8 @@ pub(super) fn catch_up(intake: &mut Intake, options: &FollowOptions, stop: &Arc<
 }
 
 /// Completes when the program is to end.
-async fn stopped(stop: &AtomicBool) {
+pub(in crate::sync) async fn stopped(stop: &AtomicBool) {
     while !stop.load(std::sync::atomic::Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-}
-
-fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

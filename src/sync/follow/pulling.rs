@@ -1,27 +1,26 @@
 //! The thread's work: ask, judge, pull, and decide what to do about what went wrong.
 
-use std::io;
 use std::ops::DerefMut;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::{StatusCode, header};
 use tokio::sync::watch;
 
 use super::line::Line;
 use super::patience::Patience;
-use super::standing::Standings;
 use super::{FollowError, FollowOptions, LineError, stopped};
-use crate::limits::{FOLLOW_SILENCE_MS_MAX, FOLLOW_STRIKES_MAX, FOLLOW_WAIT_S};
+use crate::limits::{FOLLOW_REST_MS, FOLLOW_SILENCE_MS_MAX, FOLLOW_STRIKES_MAX, FOLLOW_WAIT_S};
 use crate::log::SEGMENT_HEAD;
 use crate::registry::Trouble;
 use crate::serve::clock::now_unix_ms;
 use crate::sync::checkpoint::CHECKPOINT_BYTES_MAX;
 use crate::sync::intake::{Intake, IntakeDeeds, Wanted};
 use crate::sync::publish::Published;
+use crate::sync::quarantine::{self, Look};
 use crate::sync::refusal::Refusal;
-use crate::sync::remembered::Quarantine;
+use crate::sync::standing::Standings;
 
 /// Between two looks at whether an operator ended a quarantine.
 const QUARANTINE_LOOK: Duration = Duration::from_millis(500);
@@ -56,6 +55,8 @@ pub(super) struct Puller<I> {
     strikes: u32,
     /// Since when the hub said nothing, ms since 1970.
     silent_since_unix_ms: u64,
+    /// What the source withheld when it answered last.
+    withheld: Option<String>,
 }
 
 impl<I: DerefMut<Target = Intake>> Puller<I> {
@@ -68,8 +69,19 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
     ) -> Puller<I> {
         let (known, cursor, patience) = (None, None, Patience::default());
         let silent_since_unix_ms = now_unix_ms();
-        let puller =
-            Puller { intake, options, standings, passing, stop, known, cursor, patience, strikes: 0, silent_since_unix_ms };
+        let puller = Puller {
+            intake,
+            options,
+            standings,
+            passing,
+            stop,
+            known,
+            cursor,
+            patience,
+            strikes: 0,
+            silent_since_unix_ms,
+            withheld: None,
+        };
         puller.pass_on();
         puller
     }
@@ -115,19 +127,33 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
 
     /// One question and what follows from the answer; in quarantine, one look at whether it has ended.
     async fn turn(&mut self, line: &mut Line) -> Result<(), FollowError> {
-        if self.is_in_quarantine()? {
-            line.hang_up();
-            tokio::time::sleep(QUARANTINE_LOOK).await;
-            return Ok(());
+        match quarantine::look(&mut self.intake, &self.standings)? {
+            Look::Held => {
+                line.hang_up();
+                tokio::time::sleep(QUARANTINE_LOOK).await;
+                return Ok(());
+            }
+            Look::Released => self.strikes = 0,
+            Look::Free => {}
         }
+        let (began, stood) = (Instant::now(), self.stands());
         self.round(line).await?;
         self.patience.restore();
         self.strikes = 0;
         let troubles = self.intake.registry().troubles();
         troubles.lower(Trouble::HubRefused);
-        troubles.lower(Trouble::HubUnreachable);
-        self.standings.change(|standing| standing.failure = None);
+        self.standings.note_answer(troubles, self.withheld.take());
+        if self.stands() == stood {
+            // It was asked to wait for something newer. One that does not is not asked as often as it likes to answer.
+            tokio::time::sleep(Duration::from_millis(FOLLOW_REST_MS).saturating_sub(began.elapsed())).await;
+        }
         Ok(())
+    }
+
+    /// What a round that brings something changes: what is applied, and what the hub signed.
+    fn stands(&self) -> (u64, Option<(u64, u64)>) {
+        let newest = self.intake.newest().map(|newest| (newest.sequence, newest.time_unix_ms));
+        (self.intake.registry().sequence(), newest)
     }
 
     pub(super) async fn round(&mut self, line: &mut Line) -> Result<(), FollowError> {
@@ -138,6 +164,8 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
             self.known = tag;
         }
         self.pass_on();
+        // Pulling may take long, and the answer is as new as it was.
+        self.withheld = self.standings.withheld();
         while let Wanted::Frames { after, .. } = self.intake.wanted() {
             self.pull(line, after).await?;
             self.pass_on();
@@ -246,9 +274,10 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
                 let parted = matches!(refusal, Refusal::NotTheSignedChain { .. });
                 self.strikes = if parted { self.strikes + 1 } else { 0 };
                 if refusal.quarantines() {
-                    self.begin_quarantine(refusal.trouble(), words);
+                    quarantine::begin(&self.intake, &self.standings, refusal.trouble(), words);
                 } else if self.strikes >= FOLLOW_STRIKES_MAX {
-                    self.begin_quarantine(Trouble::HubForked, format!("{words}; so it was {FOLLOW_STRIKES_MAX} times"));
+                    let detail = format!("{words}; so it was {FOLLOW_STRIKES_MAX} times");
+                    quarantine::begin(&self.intake, &self.standings, Trouble::HubForked, detail);
                 } else {
                     troubles.lower(Trouble::HubRefused);
                     troubles.raise(Trouble::HubRefused, words);
@@ -262,45 +291,6 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
                 }
             }
         }
-    }
-
-    fn begin_quarantine(&mut self, trouble: Trouble, detail: String) {
-        let quarantine = Quarantine { trouble: trouble.word().to_owned(), detail, since_unix_ms: now_unix_ms() };
-        if let Err(error) = self.intake.remembered().begin_quarantine(&quarantine) {
-            tracing::error!(%error, "the quarantine could not be written down; the next start asks the hub again");
-        }
-        tracing::error!(trouble = quarantine.trouble, "nothing more is taken from the hub until an operator says so");
-        self.show_quarantine(Some(quarantine));
-    }
-
-    /// Whether there is a quarantine. It is what its file says, so that it outlives a restart, and a command ends it.
-    fn is_in_quarantine(&mut self) -> Result<bool, FollowError> {
-        let found = self.intake.remembered().quarantine();
-        let found = found.map_err(|source: io::Error| FollowError::File { path: self.intake.remembered().path(""), source })?;
-        let shown = self.standings.read().quarantine;
-        if found == shown {
-            return Ok(found.is_some());
-        }
-        if found.is_none() {
-            tracing::info!("an operator ended the quarantine");
-            self.strikes = 0;
-            self.intake.forget_seen();
-        }
-        let is_in_quarantine = found.is_some();
-        self.show_quarantine(found);
-        Ok(is_in_quarantine)
-    }
-
-    fn show_quarantine(&self, quarantine: Option<Quarantine>) {
-        let troubles = self.intake.registry().troubles();
-        for trouble in Trouble::OF_THE_HUB {
-            troubles.lower(trouble);
-        }
-        if let Some(quarantine) = &quarantine {
-            let trouble = Trouble::of_the_hub(&quarantine.trouble).unwrap_or(Trouble::HubRefused);
-            troubles.raise(trouble, quarantine.detail.clone());
-        }
-        self.standings.change(|standing| standing.quarantine = quarantine);
     }
 
     fn note_contact(&mut self) {

@@ -6,6 +6,7 @@
 //! registry takes the frames. What was not signed is never applied, and because the own log says where to go on, nothing is applied twice.
 
 mod door;
+mod earlier;
 mod judging;
 mod share;
 
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use self::door::{IntakeDeeds, IntakeDoor};
+use self::earlier::EarlierPlaces;
 pub use self::share::Share;
 use super::checkpoint::{Checkpoint, SignedPlace};
 use super::key::{HubKey, KeyError};
@@ -96,6 +98,8 @@ pub struct Intake {
     arrived: Position,
     /// Signed places that are to be reached, in order.
     places: VecDeque<SignedPlace>,
+    /// Places that were signed before the newest checkpoint was, and that are to be passed through.
+    earlier: EarlierPlaces,
     /// The beginning of a frame of which the rest has not come.
     partial: Vec<u8>,
     share: Share,
@@ -135,10 +139,13 @@ impl Intake {
             spool,
             arrived,
             places: VecDeque::new(),
+            earlier: EarlierPlaces::default(),
             partial: Vec::new(),
             share,
             stop,
         };
+        // What was to be reached is known from what was accepted.
+        intake.start_over();
         // Where the state differs, the next checkpoint is refused for it.
         let _ = intake.compare_state_when_there();
         Ok(intake)
@@ -156,11 +163,17 @@ impl Intake {
         let checkpoint = Checkpoint::verify(signed, &self.key).map_err(Refusal::from)?;
         let (own, _) = self.registry.standing();
         judging::judge(&checkpoint, self.registry.stream(), self.seen.as_ref().map(|seen| &seen.checkpoint), &own)?;
+        self.earlier.judge(&checkpoint)?;
         let is_newer = self.seen.as_ref().is_none_or(|seen| {
             (checkpoint.sequence, checkpoint.time_unix_ms) > (seen.checkpoint.sequence, seen.checkpoint.time_unix_ms)
         });
         if is_newer {
             self.places = checkpoint.places_behind(self.arrived.sequence).collect();
+            let before = self.seen.as_ref().map(|seen| seen.checkpoint.place());
+            if let Some(before) = before.filter(|before| own.sequence < before.sequence && before.sequence < checkpoint.sequence)
+            {
+                self.earlier.add(before);
+            }
             self.seen = Some(Accepted { checkpoint, signed: Bytes::copy_from_slice(signed) });
             self.unwritten_since.get_or_insert_with(Instant::now);
             self.remember(Duration::from_millis(FOLLOW_REMEMBER_MS))?;
@@ -221,15 +234,10 @@ impl Intake {
 
     /// Says that the source has nothing behind what it gave, though it should lead to a signed place.
     pub fn source_ended(&mut self) -> Result<(), Refusal> {
-        let after = self.arrived.sequence;
-        match self.places.front() {
-            Some(place) => {
-                let signed = place.sequence;
-                self.start_over();
-                Err(Refusal::Truncated { after, signed })
-            }
-            None => Ok(()),
-        }
+        let Wanted::Frames { after, through } = self.wanted() else { return Ok(()) };
+        let signed = self.places.front().map_or(through, |place| place.sequence);
+        self.start_over();
+        Err(Refusal::Truncated { after, signed })
     }
 
     /// Forgets the part of a frame of which the rest will not come: the line broke. Whole frames stay spooled.
@@ -240,6 +248,7 @@ impl Intake {
     /// Forgets the newest checkpoint, by an operator's word: what comes next is judged by the own log alone.
     pub fn forget_seen(&mut self) {
         (self.seen, self.applied, self.unwritten_since) = (None, None, None);
+        self.earlier.forget();
         self.start_over();
     }
 
@@ -248,6 +257,7 @@ impl Intake {
         self.spool.clear();
         self.partial.clear();
         (self.arrived, _) = self.registry.standing();
+        self.earlier.reached(self.arrived.sequence);
         let places = self.seen.as_ref().map(|seen| seen.checkpoint.places_behind(self.arrived.sequence).collect());
         self.places = places.unwrap_or_default();
     }
@@ -325,15 +335,17 @@ impl Intake {
             SpoolError::Disk(source) => IntakeError::File { path: self.spool.path().to_owned(), source },
         })?;
         self.arrived = self.arrived.behind(frame);
+        self.earlier.pass_through(&self.arrived);
         Ok(())
     }
 
-    /// The chain of what is spooled is compared with the signed one; only then the registry sees any of it.
+    /// The chain of what is spooled is compared with the signed one, and with what was signed on the way; only then the registry sees any of it.
     fn arrive_at(&mut self, place: SignedPlace) -> Result<(), IntakeError> {
         if self.arrived.chain != place.chain && !sabotaged(Sabotage::TakeWhatLeadsElsewhere) {
             let (own, _) = self.registry.standing();
             return Err(Refusal::NotTheSignedChain { after: own.sequence, signed: place.sequence }.into());
         }
+        self.earlier.judge_arrival()?;
         self.places.pop_front();
         let (registry, share, stop, path) = (&self.registry, self.share, &self.stop, self.spool.path().to_owned());
         let applied = self.spool.drain(|run| {
@@ -356,6 +368,7 @@ impl Intake {
             // What was read back from the spool is not what was spooled, and still passed for frames.
             return Err(Refusal::Forked { sequence: place.sequence }.into());
         }
+        self.earlier.reached(own.sequence);
         self.compare_state_when_there()
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::broker::{Broker, BrokerError, found};
 use super::finding::Finding;
-use super::follow::stopped;
 use super::message::Subjects;
 use super::options::BrokerFollowOptions;
 use crate::disk::{Disk, RealDisk};
@@ -15,6 +14,7 @@ use crate::limits::{BROKER_RETRY_MS_MAX, BROKER_RETRY_MS_MIN};
 use crate::registry::{Following, Registry, RegistryError};
 use crate::serve::clock::now_unix_ms;
 use crate::sync::checkpoint::Checkpoint;
+use crate::sync::follow::stopped;
 use crate::sync::refusal::Refusal;
 
 /// Why a directory cannot be begun through a broker.

@@ -66,19 +66,29 @@ impl Broker {
     pub(super) async fn connect(config: &BrokerConfig, name: &str) -> Result<Broker, BrokerError> {
         let servers = config.servers()?;
         let answer = Duration::from_millis(BROKER_ANSWER_TIMEOUT_MS);
+        let requires_tls = config.requires_tls(&servers);
         let (breaks, broke) = watch::channel(false);
         let mut options = ConnectOptions::new()
             .name(name)
-            .require_tls(config.requires_tls())
+            .require_tls(requires_tls)
             .connection_timeout(Duration::from_millis(BROKER_CONNECT_TIMEOUT_MS))
             .request_timeout(Some(answer))
             .ping_interval(Duration::from_secs(5))
             .event_callback(move |event| {
-                if matches!(event, Event::Disconnected) {
-                    breaks.send_replace(true);
+                match event {
+                    Event::Disconnected => {
+                        breaks.send_replace(true);
+                    }
+                    // A right that is missing is said here alone: what was asked for is not answered at all.
+                    Event::ServerError(error) => tracing::warn!(%error, "the broker complains"),
+                    _ => {}
                 }
                 std::future::ready(())
             });
+        if !requires_tls {
+            // A server may tell of others anywhere, and they would be spoken to in plain text.
+            options = options.ignore_discovered_servers();
+        }
         if let Some(path) = &config.ca {
             options = options.add_root_certificates(path.clone());
         }
@@ -174,5 +184,57 @@ pub(super) fn found<T>(
             LastRawMessageErrorKind::JetStream(said) if said.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
             _ => Err(BrokerError::Deed { deed, what: error.to_string() }),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Instant;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A server that takes one connection, tells of another server, and then falls silent: each connection after that ends at once.
+    fn takes_one(listener: &TcpListener, told_of: u16) {
+        let (mut stream, _) = listener.accept().unwrap();
+        let info = serde_json::json!({
+            "server_id": "A", "server_name": "a", "version": "2.10.0", "go": "go1", "host": "127.0.0.1", "port": 4222, "proto": 1,
+            "headers": true, "max_payload": 1 << 20, "connect_urls": [format!("127.0.0.1:{told_of}")],
+        });
+        write!(stream, "INFO {info}\r\n").unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().unwrap().unwrap() != "PING" {}
+        stream.write_all(b"PONG\r\n").unwrap();
+    }
+
+    #[test]
+    fn nobody_is_called_whom_a_broker_in_plain_text_tells_of() {
+        let (listener, elsewhere) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        elsewhere.set_nonblocking(true).unwrap();
+        let told_of = elsewhere.local_addr().unwrap().port();
+        let config = BrokerConfig::default().at(&format!("nats://{}", listener.local_addr().unwrap()));
+        let server = std::thread::spawn(move || {
+            takes_one(&listener, told_of);
+            // Each server that is known is tried before one is tried again.
+            (0..4).map(|_| listener.accept().map(|(stream, _): (TcpStream, _)| drop(stream))).all(|called| called.is_ok())
+        });
+        let patience = Duration::from_secs(30);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let broker = runtime.block_on(async {
+            let broker = timeout(patience, Broker::connect(&config, "test")).await.unwrap().unwrap();
+            timeout(patience, broker.broken()).await.unwrap();
+            broker
+        });
+        let until = Instant::now() + patience;
+        while !server.is_finished() {
+            assert!(Instant::now() < until, "the broker that is named is not called again");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        drop(broker);
+        assert!(server.join().unwrap());
+        assert_eq!(elsewhere.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "somebody else was called");
     }
 }

@@ -12,7 +12,7 @@ pub(super) const STREAM_NAME: &str = "shikaku";
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields, default)]
 pub struct BrokerConfig {
-    /// Its servers, `nats://host:4222` or `tls://host:4222`. Each of them tells of the others.
+    /// Its servers, `nats://host:4222` or `tls://host:4222`. Each of them tells of the others, which is heeded where TLS is asked of all.
     pub urls: Vec<String>,
     /// A file of credentials, as the broker's own tools make it.
     pub credentials: Option<PathBuf>,
@@ -138,9 +138,9 @@ impl BrokerConfig {
         server.tls_required() || self.ca.is_some() || self.certificate.is_some()
     }
 
-    /// Whether TLS is asked of every server.
-    pub(super) fn requires_tls(&self) -> bool {
-        self.ca.is_some() || self.certificate.is_some()
+    /// Whether TLS is asked of every server, of one that another tells of as well.
+    pub(super) fn requires_tls(&self, servers: &[ServerAddr]) -> bool {
+        servers.iter().all(|server| self.uses_tls(server))
     }
 }
 
@@ -196,6 +196,15 @@ mod tests {
         let far = at("nats://127.0.0.1:4222,nats://192.0.2.7:4222");
         assert_eq!(far.servers().unwrap_err(), BrokerConfigError::PlainText("192.0.2.7".to_owned()));
         assert!(BrokerConfig { ca: Some("ca.pem".into()), ..far }.servers().is_ok());
+    }
+
+    #[test]
+    fn tls_is_asked_of_every_server_where_each_that_is_named_has_it() {
+        let requires_tls = |config: BrokerConfig| config.requires_tls(&config.servers().unwrap());
+        assert!(requires_tls(at("tls://one.example:4222,tls://other.example")));
+        assert!(requires_tls(BrokerConfig { ca: Some("ca.pem".into()), ..at("nats://one.example") }));
+        assert!(!requires_tls(at("tls://one.example,nats://127.0.0.1")));
+        assert!(!requires_tls(at("nats://127.0.0.1")));
     }
 
     #[test]

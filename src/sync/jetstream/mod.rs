@@ -9,6 +9,9 @@ mod broker;
 mod config;
 mod finding;
 mod follow;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod message;
 mod options;
 mod publish;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::stream::Stream;
 use tokio::sync::watch;
 
@@ -15,9 +16,9 @@ use super::broker::{Broker, BrokerError, found};
 use super::config::PublishConfig;
 use super::message::{ProvedFrame, Subjects, checkpoint_message, frame_message};
 use super::standing::PublishStanding;
-use super::window::{Window, WindowError};
+use super::window::{Placed, Window, WindowError};
 use crate::background;
-use crate::limits::{BROKER_CHECKPOINT_S, BROKER_RETRY_MS_MAX, BROKER_RETRY_MS_MIN};
+use crate::limits::{BROKER_CHECKPOINT_BUSY_MS, BROKER_CHECKPOINT_S, BROKER_RETRY_MS_MAX, BROKER_RETRY_MS_MIN};
 use crate::registry::{Registry, RegistryError, Trouble};
 use crate::serve::clock::now_unix_ms;
 use crate::sync::checkpoint::Checkpoint;
@@ -26,6 +27,12 @@ use crate::sync::tail::{LogTail, TailError};
 
 /// Messages that are looked through, from the newest back, for the last that is the hub's own.
 const LOOK_BACK_MESSAGES: u64 = 256;
+
+/// What the broker is asked for then.
+const LAST: &str = "give its last messages";
+
+/// How often in a row the broker's stream may stand elsewhere than it was left, with nothing published between, until that is a trouble.
+const OUT_OF_STEP_MAX: u32 = 5;
 
 /// Why publishing was broken off. It is begun again.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +49,7 @@ enum PublishError {
     )]
     OtherHistory { sequence: u64 },
     /// Somebody else put a message into the stream, or one that was thought lost had come: publishing looks again where it stands.
-    #[error("the broker's stream does not stand where it was left")]
+    #[error("the broker's stream does not stand where it was left, again and again: somebody else writes to it")]
     OutOfStep,
 }
 
@@ -59,7 +66,15 @@ impl Publisher {
     pub fn start(registry: Arc<Registry>, signer: Arc<HubSigner>, config: PublishConfig) -> std::io::Result<Publisher> {
         let (stop, stopped) = watch::channel(());
         let standing = Arc::new(PublishStanding::default());
-        let publishing = Publishing { registry, signer, config, standing: standing.clone(), published: 0 };
+        let publishing = Publishing {
+            registry,
+            signer,
+            config,
+            standing: standing.clone(),
+            published: None,
+            doubled: None,
+            is_out_of_step: false,
+        };
         // The connection is served beside this thread, which reads the disk.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let thread = background::spawn("publish", move || runtime.block_on(publishing.run(stopped)))?;
@@ -85,19 +100,24 @@ struct Publishing {
     signer: Arc<HubSigner>,
     config: PublishConfig,
     standing: Arc<PublishStanding>,
-    /// The last sequence that the broker acknowledged since this program began. The broker's word at the next look counts for more, but
-    /// for messages that somebody put behind the hub's.
-    published: u64,
+    /// The last frame that was found in the broker's stream or acknowledged since this program began. What is found at the next look
+    /// counts for more, unless this one still stands where it did: then what was found was put behind it by somebody.
+    published: Option<Placed>,
+    /// The frame of whose id the broker said that it has a message, and where. The next look shows whether that is the frame.
+    doubled: Option<Placed>,
+    /// Whether a frame was refused at its place: frames that were under way behind it may have been taken, so that the last one found is not
+    /// what to go on from.
+    is_out_of_step: bool,
 }
 
 impl Publishing {
     async fn run(mut self, mut stop: watch::Receiver<()>) {
         let mut pause_ms = BROKER_RETRY_MS_MIN;
-        let mut in_step = true;
+        let mut in_vain = 0;
         loop {
-            let began = Instant::now();
+            let (began, stood) = (Instant::now(), self.published);
             let ended = tokio::select! {
-                ended = self.publish(in_step) => ended,
+                ended = self.publish() => ended,
                 // Nothing is ever sent: the publisher let go of it.
                 _ = stop.changed() => return,
             };
@@ -105,48 +125,53 @@ impl Publishing {
             if began.elapsed() > Duration::from_millis(BROKER_RETRY_MS_MAX) {
                 pause_ms = BROKER_RETRY_MS_MIN;
             }
-            in_step = !matches!(error, PublishError::OutOfStep);
-            if in_step {
-                tracing::warn!(%error, again_in_ms = pause_ms, "publishing to the broker was broken off");
-                self.registry.troubles().raise(Trouble::BrokerAway, error.to_string());
-                self.standing.broken_off();
-            } else {
+            let has_risen = self.published.map(|placed| placed.sequence) > stood.map(|placed| placed.sequence);
+            self.is_out_of_step = matches!(error, PublishError::OutOfStep);
+            in_vain = if self.is_out_of_step && !has_risen { in_vain + 1 } else { 0 };
+            if self.is_out_of_step {
                 tracing::warn!("somebody else wrote to the broker's stream, or a message that was given up had come");
                 self.standing.out_of_step();
+                if in_vain < OUT_OF_STEP_MAX {
+                    pause_ms = BROKER_RETRY_MS_MIN;
+                    tokio::select! {
+                        () = tokio::time::sleep(Duration::from_millis(pause_ms)) => continue,
+                        _ = stop.changed() => return,
+                    }
+                }
             }
-            let pause = Duration::from_millis(if in_step { pause_ms } else { BROKER_RETRY_MS_MIN });
+            tracing::warn!(%error, again_in_ms = pause_ms, "publishing to the broker was broken off");
+            self.registry.troubles().raise(Trouble::BrokerAway, error.to_string());
+            self.standing.broken_off();
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
                 _ = stop.changed() => return,
             }
-            pause_ms = if in_step { (2 * pause_ms).min(BROKER_RETRY_MS_MAX) } else { BROKER_RETRY_MS_MIN };
+            pause_ms = (2 * pause_ms).min(BROKER_RETRY_MS_MAX);
         }
     }
 
     /// Publishes until something fails.
-    async fn publish(&mut self, in_step: bool) -> Result<(), PublishError> {
+    async fn publish(&mut self) -> Result<(), PublishError> {
         let subjects = Subjects::of(self.registry.stream());
         let broker = Broker::connect(&self.config.broker, "shikaku hub").await?;
         let stream = broker.stream_for(&subjects, &self.config).await?;
-        let mut tail = self.resume(&stream, &subjects).await?;
-        if !in_step && tail.place().sequence < self.published {
-            // What stands last there is older than what was acknowledged: it was put behind it.
-            tail = LogTail::behind(&self.registry, self.published)?;
-        }
+        // Asked for before the last frame is, so that one that arrives between the two is refused to be followed.
         let info = stream.get_info().await.map_err(BrokerError::deed("tell of its stream"))?;
-        let mut window = Window::new(&broker.context, info.state.last_sequence);
-        self.published = tail.place().sequence;
-        self.standing.published(self.published);
+        let mut window = Window::new(&broker.context, self.registry.stream(), info.state.last_sequence);
+        let mut tail = self.resume(&stream, &subjects).await?;
+        let behind = tail.place().sequence;
+        self.standing.published(behind);
         self.standing.connected();
         self.registry.troubles().lower(Trouble::BrokerAway);
-        tracing::info!(behind = self.published, "publishing to the broker");
+        tracing::info!(behind, "publishing to the broker");
         let mut arrivals = self.registry.arrivals();
+        let mut signed = None;
         loop {
             arrivals.borrow_and_update();
-            let through = self.registry.standing().0.sequence;
-            let published = self.publish_through(through, &mut tail, &mut window, &broker, &subjects).await;
+            let published = self.publish_all(&mut tail, &mut window, &broker, &subjects, &mut signed).await;
             // What was acknowledged before something failed is there, too.
             self.note(&window);
+            self.doubled = window.doubled();
             published?;
             tokio::select! {
                 // Ended only with the registry, which this holds.
@@ -158,58 +183,80 @@ impl Publishing {
         }
     }
 
-    /// The frames up to a sequence, and a checkpoint behind them.
-    async fn publish_through(
+    /// The frames of the log as it stands now, and a checkpoint behind them; while registering goes on, one is left out where another was
+    /// signed a moment ago.
+    async fn publish_all(
         &mut self,
-        through: u64,
         tail: &mut LogTail,
         window: &mut Window<'_>,
         broker: &Broker,
         subjects: &Subjects,
+        signed: &mut Option<Instant>,
     ) -> Result<(), PublishError> {
-        while let Some(frame) = tail.next(&self.registry, through)? {
+        // Before its frames go: behind them the log may stand further already, again and again.
+        let checkpoint = Checkpoint::of(&self.registry, &self.registry.segments()?, now_unix_ms());
+        while let Some(frame) = tail.next(&self.registry, checkpoint.sequence)? {
             broker.unbroken()?;
             let (sequence, bytes) = (frame.sequence, frame.bytes.len());
             let message = frame_message(self.registry.stream(), frame, &self.signer);
-            window.send(&subjects.frames, message, sequence, bytes).await?;
+            window.send(&subjects.frames, message, Some(sequence), bytes).await?;
             self.note(window);
         }
         window.settle().await?;
-        let checkpoint = Checkpoint::of(&self.registry, &self.registry.segments()?, now_unix_ms());
-        if checkpoint.sequence > through {
-            // Something was registered meanwhile: its frames come first.
+        let is_soon = signed.is_some_and(|at| at.elapsed() < Duration::from_millis(BROKER_CHECKPOINT_BUSY_MS));
+        if is_soon && self.registry.sequence() > checkpoint.sequence {
             return Ok(());
         }
         let (stream, sequence, time_unix_ms) = (checkpoint.stream, checkpoint.sequence, checkpoint.time_unix_ms);
-        let signed = checkpoint.sign(&self.signer);
-        let bytes = signed.len();
-        let message = checkpoint_message(stream, sequence, time_unix_ms, signed);
-        window.send(&subjects.checkpoint, message, sequence, bytes).await?;
+        let content = checkpoint.sign(&self.signer);
+        let bytes = content.len();
+        let message = checkpoint_message(stream, sequence, time_unix_ms, content);
+        window.send(&subjects.checkpoint, message, None, bytes).await?;
         window.settle().await?;
         self.standing.checkpoint(time_unix_ms);
+        *signed = Some(Instant::now());
         Ok(())
     }
 
     fn note(&mut self, window: &Window<'_>) {
-        if let Some(sequence) = window.acknowledged() {
-            self.published = sequence;
-            self.standing.published(sequence);
+        if let Some(placed) = window.acknowledged() {
+            self.published = Some(placed);
+            self.standing.published(placed.sequence);
         }
     }
 
     /// The place in the log behind the last frame that the broker's stream holds; the log's beginning where it holds none.
-    async fn resume(&self, stream: &Stream, subjects: &Subjects) -> Result<LogTail, PublishError> {
-        let deed = "give its last message";
-        let Some(mut message) = found(stream.get_last_raw_message_by_subject(&subjects.frames).await, deed)? else {
-            return Ok(LogTail::behind(&self.registry, self.registry.oldest_sequence()?.saturating_sub(1))?);
+    async fn resume(&mut self, stream: &Stream, subjects: &Subjects) -> Result<LogTail, PublishError> {
+        let acknowledged = match self.published.filter(|_| self.is_out_of_step) {
+            Some(known) => self.still_there(stream, subjects, known).await?,
+            None => None,
         };
-        let key = self.signer.public();
+        let mut last = match acknowledged {
+            Some(_) => acknowledged,
+            None => self.last_own(stream, subjects).await?,
+        };
+        // Somebody may have put an older one behind it, or so much that the hub's own was not found.
+        for known in [self.published, self.doubled.take()].into_iter().flatten() {
+            if last.as_ref().is_none_or(|(_, placed)| placed.sequence < known.sequence) {
+                last = self.still_there(stream, subjects, known).await?.or(last);
+            }
+        }
+        self.published = last.as_ref().map(|(_, placed)| *placed);
+        match last {
+            Some((frame, _)) => self.tail_behind(&frame),
+            None => Ok(LogTail::behind(&self.registry, self.registry.oldest_sequence()?.saturating_sub(1))?),
+        }
+    }
+
+    /// The last frame of the hub's own in the broker's stream.
+    async fn last_own(&self, stream: &Stream, subjects: &Subjects) -> Result<Option<(ProvedFrame, Placed)>, PublishError> {
+        let Some(mut message) = found(stream.get_last_raw_message_by_subject(&subjects.frames).await, LAST)? else {
+            return Ok(None);
+        };
         let first = message.sequence.saturating_sub(LOOK_BACK_MESSAGES);
         loop {
-            let proved = ProvedFrame::read(self.registry.stream(), Some(&message.headers), &message.payload, &key);
-            match proved {
-                Ok(frame) if message.subject.as_str() == subjects.frames => return self.tail_behind(&frame),
-                Ok(_) | Err(_) => {}
+            if let Some(own) = self.own(&message, subjects) {
+                return Ok(Some(own));
             }
             // Not the hub's own: the one before it is looked at.
             let mut earlier = message.sequence;
@@ -217,16 +264,36 @@ impl Publishing {
                 earlier = earlier.saturating_sub(1);
                 if earlier <= first {
                     tracing::warn!(messages = LOOK_BACK_MESSAGES, "the broker's newest messages are not the hub's own");
-                    return Ok(LogTail::behind(
-                        &self.registry,
-                        self.published.max(self.registry.oldest_sequence()?.saturating_sub(1)),
-                    )?);
+                    return Ok(None);
                 }
-                if let Some(found) = found(stream.get_raw_message(earlier).await, deed)? {
+                if let Some(found) = found(stream.get_raw_message(earlier).await, LAST)? {
                     break found;
                 }
             };
         }
+    }
+
+    /// The frame that stood at a place in the broker's stream, where it still does.
+    async fn still_there(
+        &self,
+        stream: &Stream,
+        subjects: &Subjects,
+        placed: Placed,
+    ) -> Result<Option<(ProvedFrame, Placed)>, PublishError> {
+        let message = found(stream.get_raw_message(placed.at).await, LAST)?;
+        let own = message.and_then(|message| self.own(&message, subjects));
+        Ok(own.filter(|(_, found)| *found == placed))
+    }
+
+    /// The frame of a message, if the hub signed it.
+    fn own(&self, message: &StreamMessage, subjects: &Subjects) -> Option<(ProvedFrame, Placed)> {
+        if message.subject.as_str() != subjects.frames {
+            return None;
+        }
+        let key = self.signer.public();
+        let frame = ProvedFrame::read(self.registry.stream(), Some(&message.headers), &message.payload, &key).ok()?;
+        let placed = Placed { sequence: frame.sequence, at: message.sequence };
+        Some((frame, placed))
     }
 
     /// The place behind a frame of the hub's own, if it is one of this log.

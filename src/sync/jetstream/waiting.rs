@@ -17,8 +17,10 @@ pub(super) struct Waiting<A> {
 pub(super) enum Put<A> {
     /// It waits for its turn.
     Kept,
-    /// It is applied already, or waits already; what acknowledges it comes back.
+    /// It is applied already; what acknowledges it comes back.
     Doubled(A),
+    /// It waits already, from here on with what came last to acknowledge it.
+    Waits,
     /// There is no room so far ahead.
     NoRoom,
 }
@@ -30,8 +32,12 @@ impl<A> Waiting<A> {
 
     /// Takes a frame in, where the registry stands at `applied`. Where there is no room, the frame farthest ahead goes, unless it is this.
     pub(super) fn put(&mut self, applied: u64, frame: ProvedFrame, acknowledge: A) -> Put<A> {
-        if frame.sequence <= applied || self.frames.contains_key(&frame.sequence) {
+        if frame.sequence <= applied {
             return Put::Doubled(acknowledge);
+        }
+        if let Some((_, older)) = self.frames.get_mut(&frame.sequence) {
+            *older = acknowledge;
+            return Put::Waits;
         }
         let bytes = frame.bytes.len();
         while self.frames.len() >= BROKER_WAITING_FRAMES_MAX || self.bytes + bytes > BROKER_WAITING_BYTES_MAX {
@@ -113,13 +119,22 @@ mod tests {
             assert_eq!(waiting.put(10, frame(sequence, 8), sequence), Put::Kept);
         }
         assert_eq!(waiting.put(10, frame(10, 8), 10), Put::Doubled(10));
-        assert_eq!(waiting.put(10, frame(14, 8), 14), Put::Doubled(14));
+        assert_eq!(waiting.put(10, frame(14, 8), 14), Put::Waits);
         assert_eq!((waiting.take_run(10, 1 << 20).len(), waiting.missing(10)), (0, Some(11..=11)));
         assert_eq!(waiting.put(10, frame(11, 8), 11), Put::Kept);
         assert_eq!(sequences(&waiting.take_run(10, 1 << 20)), [11, 12, 13, 14]);
         assert_eq!((waiting.missing(14), waiting.bytes()), (Some(15..=15), 8));
         assert_eq!(waiting.take_applied(16), [16]);
         assert_eq!((waiting.missing(16), waiting.bytes()), (None, 0));
+    }
+
+    #[test]
+    fn a_frame_that_waits_and_comes_again_is_acknowledged_by_its_newer_message_and_only_once_it_is_applied() {
+        let mut waiting = Waiting::new();
+        assert_eq!(waiting.put(10, frame(12, 8), 1), Put::Kept);
+        assert_eq!(waiting.put(10, frame(12, 8), 2), Put::Waits);
+        assert_eq!((waiting.take_applied(11), waiting.bytes()), (vec![], 8));
+        assert_eq!(waiting.take_applied(12), [2]);
     }
 
     #[test]

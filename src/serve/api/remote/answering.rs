@@ -18,6 +18,7 @@ use super::turned_away::TurnedAway;
 use super::{Peer, RemoteLimits};
 use crate::limits::API_SMALL_BODY_BYTES;
 use crate::serve::api::look_up::{answer, refusal, request_of};
+use crate::serve::fast::Method;
 use crate::serve::fast::wire::WireError;
 use crate::serve::roles::Deed;
 use crate::serve::service::Service;
@@ -31,6 +32,7 @@ pub(super) struct Answering {
     body_timeout: Duration,
 }
 
+const SINGLE: &str = "/v1/eligibility";
 const BATCH: &str = "/v1/eligibility/batch";
 const BODY_TOO_LARGE: WireError = WireError::refused(413, "body_too_large", "the body is larger than allowed");
 const BODY_BROKEN: WireError = WireError::refused(400, "bad_body", "the body did not arrive whole");
@@ -54,6 +56,16 @@ impl Answering {
             }
             None => self.turned_away.say(peer, format_args!("{}: {}", deed.words(), error.message)),
         }
+    }
+
+    /// Whoever may not do what they ask is told before anything of theirs is read, so that they take no place from those who may.
+    fn turn_away(&self, parts: &Parts, peer: &Peer) -> Option<Response> {
+        let (request, deed) = (request_of(parts, peer.address.ip(), &[]), deed_of(parts.uri.path()));
+        let asks = request.method == Method::Post && matches!(request.path, SINGLE | BATCH);
+        let error = if asks { self.service.admit(&request, peer.door(), deed).err() } else { None };
+        let error = error.filter(|error| matches!(error.status, 401 | 403))?;
+        self.say_why(peer, deed, &error);
+        Some(refusal(&error))
     }
 
     async fn body(&self, body: Body) -> Result<Bytes, WireError> {
@@ -80,6 +92,9 @@ impl Answering {
 /// Answers whatever is no route of the log.
 pub(super) async fn look_up(State(answering): State<Arc<Answering>>, peer: axum::Extension<Peer>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if let Some(refused) = answering.turn_away(&parts, &peer) {
+        return refused;
+    }
     let place = answering.place(&parts).await;
     let body = match answering.body(body).await {
         Ok(body) => body,

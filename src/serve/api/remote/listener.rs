@@ -33,6 +33,7 @@ use super::turned_away::TurnedAway;
 use super::{Peer, RemoteError, RemoteLimits, RemoteOptions};
 use crate::limits::{API_HEADERS_MAX, API_REREAD_MS, API_UNREAD_TIMEOUT_MS, API_WARN_DAYS};
 use crate::serve::FORBIDDEN;
+use crate::serve::api::counters::ApiCounters;
 use crate::serve::api::look_up::refusal;
 use crate::serve::clock::now_unix_ms;
 use crate::serve::credential::Credential;
@@ -44,6 +45,9 @@ use crate::tls::{PeerCertificate, ServerTls, server_config};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
+
+/// A connection over TLS, and the certificate that it showed.
+type Shaken = (TlsStream<TcpStream>, Option<Arc<Credential>>);
 
 /// The port, and everything that its connections share.
 pub(super) struct Listener {
@@ -61,10 +65,16 @@ struct DoorKeeper {
     connections: Arc<Semaphore>,
     handshake_timeout: Duration,
     turned_away: Arc<TurnedAway>,
+    counters: ApiCounters,
 }
 
 impl Listener {
-    pub(super) fn new(options: &RemoteOptions, service: Arc<Service>, log: Router) -> Result<Listener, RemoteError> {
+    pub(super) fn new(
+        options: &RemoteOptions,
+        service: Arc<Service>,
+        log: Router,
+        counters: ApiCounters,
+    ) -> Result<Listener, RemoteError> {
         let limits = &options.limits;
         let turned_away = Arc::new(TurnedAway::new());
         let answering = Arc::new(Answering::new(service, turned_away.clone(), limits));
@@ -74,6 +84,7 @@ impl Listener {
             connections: Arc::new(Semaphore::new(limits.connections_max)),
             handshake_timeout: limits.handshake_timeout,
             turned_away,
+            counters,
         };
         Ok(Listener {
             config: Arc::new(ArcSwap::new(server_config(&options.tls, Credential::judge)?)),
@@ -106,7 +117,10 @@ impl Listener {
     async fn take(&self, socket: &TcpListener) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
         let place = self.handshakes.clone().acquire_owned().await.ok()?;
         match socket.accept().await {
-            Ok((stream, address)) => Some((stream, address, place)),
+            Ok((stream, address)) => {
+                self.door.counters.accepted();
+                Some((stream, address, place))
+            }
             Err(error) => {
                 self.door.turned_away.say("a connection", &error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -184,22 +198,23 @@ impl DoorKeeper {
     ) {
         let stranger = Peer { address, credential: None };
         if let Err(error) = prepare(&stream) {
+            self.counters.refused();
             return self.turned_away.say(&stranger, &error);
         }
-        let stream = match tokio::time::timeout(self.handshake_timeout, tls.accept(stream)).await {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.turned_away.say(&stranger, format_args!("handshake: {error}")),
-            Err(_) => return self.turned_away.say(&stranger, "handshake: it took too long"),
+        let (stream, credential) = match self.shake_hands(stream, tls).await {
+            Ok(shown) => shown,
+            Err(reason) => {
+                self.counters.handshake_refused();
+                return self.turned_away.say(&stranger, reason);
+            }
         };
         drop(handshake);
-        let credential = match credential_of(&stream) {
-            Ok(credential) => credential,
-            Err(reason) => return self.turned_away.say(&stranger, reason),
-        };
         let peer = Peer { address, credential };
         let Ok(_place) = self.connections.clone().try_acquire_owned() else {
+            self.counters.refused();
             return self.turned_away.say(&peer, "there are as many connections as are allowed");
         };
+        let _serving = self.counters.serving();
         let answer = service_fn(|request| self.answer(request, peer.clone()));
         let served = watcher.watch(self.http.serve_connection(TokioIo::new(stream), answer)).await;
         if let Err(error) = served {
@@ -208,7 +223,24 @@ impl DoorKeeper {
         }
     }
 
+    /// The connection with who is at its other end, or why it leads to nothing.
+    async fn shake_hands(&self, stream: TcpStream, tls: TlsAcceptor) -> Result<Shaken, String> {
+        let stream = match tokio::time::timeout(self.handshake_timeout, tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(format!("handshake: {error}")),
+            Err(_) => return Err("handshake: it took too long".to_owned()),
+        };
+        let credential = credential_of(&stream)?;
+        Ok((stream, credential))
+    }
+
     async fn answer(&self, request: hyper::Request<Incoming>, peer: Peer) -> Result<Response, Infallible> {
+        let response = self.respond(request, peer).await?;
+        self.counters.answered(response.status());
+        Ok(response)
+    }
+
+    async fn respond(&self, request: hyper::Request<Incoming>, peer: Peer) -> Result<Response, Infallible> {
         if peer.has_expired(now_unix_ms() / 1000) {
             self.turned_away.say(&peer, "the certificate has expired since it was shown");
             let mut refused = refusal(&FORBIDDEN);

@@ -30,6 +30,7 @@ pub use options::{RemoteError, RemoteOptions};
 pub use peer::Peer;
 
 use crate::limits::API_ANSWERING_THREADS;
+use crate::serve::api::counters::ApiCounters;
 use crate::serve::service::Service;
 use listener::Listener;
 
@@ -44,8 +45,13 @@ pub struct RemoteApi {
 impl RemoteApi {
     /// Listens (port 0 takes a free one) and answers. `log` holds the routes for those who follow the log; each of its requests carries a
     /// [`Peer`] among its extensions, and has passed [`may`](crate::serve::roles::may) with
-    /// [`Deed::Follow`](crate::serve::roles::Deed::Follow).
-    pub fn start(options: &RemoteOptions, service: Arc<Service>, log: Router) -> Result<RemoteApi, RemoteError> {
+    /// [`Deed::Follow`](crate::serve::roles::Deed::Follow). What comes of connections and requests is counted in `counters`.
+    pub fn start(
+        options: &RemoteOptions,
+        service: Arc<Service>,
+        log: Router,
+        counters: ApiCounters,
+    ) -> Result<RemoteApi, RemoteError> {
         options.check()?;
         let failed = |source| RemoteError::Listen { address: options.listen, source };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,7 +63,7 @@ impl RemoteApi {
             .map_err(failed)?;
         let socket = runtime.block_on(TcpListener::bind(options.listen)).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        let listener = Listener::new(options, service, log)?;
+        let listener = Listener::new(options, service, log, counters)?;
         let (stop, stopped) = oneshot::channel::<()>();
         let run = move || {
             runtime.block_on(async {
