@@ -412,7 +412,7 @@ impl Registry {
 
     /// The last durable sequence.
     pub fn sequence(&self) -> u64 {
-        self.figures.sequence.load(Ordering::Relaxed)
+        self.figures.sequence.load(Ordering::Acquire)
     }
 
     /// The prefectures whose rows are held, besides the national issuers'; `None` where all are.

@@ -48,17 +48,18 @@ impl Writer {
     }
 
     pub(in crate::registry) fn publish_figures(&self) {
+        // First: whoever knows a sequence is handed the log up to it.
+        if let Some(standing) = self.standing() {
+            self.acknowledged.set(standing);
+        }
         let figures = &self.figures;
+        figures.sequence.store(self.position.sequence, Ordering::Release);
         figures.dossiers.store(self.dossiers, Ordering::Relaxed);
         figures.rows.store(self.tally.rows, Ordering::Relaxed);
-        figures.sequence.store(self.position.sequence, Ordering::Relaxed);
         let applied = self.behind.as_ref().map_or(0, WriteBehind::applied);
         figures.store_sequence.store(applied, Ordering::Relaxed);
         figures.index_bytes.store(self.index.memory_bytes(), Ordering::Relaxed);
         figures.live_bytes.store(self.index.live_bytes(), Ordering::Relaxed);
-        if let Some(standing) = self.standing() {
-            self.acknowledged.set(standing);
-        }
     }
 
     /// Whether an authority registered its first current row, or lost its last.
