@@ -122,14 +122,14 @@ fn an_old_frame_that_somebody_put_behind_the_hubs_is_not_published_on_from() {
     assert_eq!(sequences(&servers, &hub), expected);
 }
 
-/// A line that takes its time each way. It ends with the process.
+/// A line that takes its time each way, and carries less than a hub registers that does not pause. It ends with the process.
 fn slow_line_to(url: &str) -> String {
     let to = url.trim_start_matches("nats://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let carry = |mut from: TcpStream, mut to: TcpStream| {
         std::thread::spawn(move || {
-            let mut piece = [0; 64 << 10];
+            let mut piece = [0; 16 << 10];
             while let Ok(length @ 1..) = from.read(&mut piece) {
                 std::thread::sleep(Duration::from_millis(10));
                 if to.write_all(&piece[..length]).is_err() {
@@ -156,16 +156,25 @@ fn checkpoints_come_while_registering_does_not_pause() {
     // What is published takes longer on its way than the next takes to be registered.
     hub.publish(publish_to(&slow_line_to(&servers.urls()), 1));
     await_that("the checkpoint is there", || hub.published().checkpoint_unix_ms > 0);
-    let (busy_for, began) = (Duration::from_secs(9), Instant::now());
-    let (mut seen, mut last) = (0, hub.published().checkpoint_unix_ms);
-    while began.elapsed() < busy_for {
+    let mut signed = vec![hub.published().checkpoint_unix_ms];
+    let began = Instant::now();
+    while signed.len() < 5 && began.elapsed() < Duration::from_secs(90) {
         hub.register(1, 1);
         let newest = hub.published().checkpoint_unix_ms;
-        seen += u64::from(newest != last);
-        last = newest;
+        if signed.last() != Some(&newest) {
+            signed.push(newest);
+        }
     }
-    let sequence = hub.registry().sequence();
-    assert!((2..=6).contains(&seen), "{seen} checkpoints in {busy_for:?}, with {sequence} frames");
+    // However far the broker is behind: what it has is vouched for every few seconds of what was registered.
+    let apart: Vec<u64> = signed.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (sequence, took) = (hub.registry().sequence(), began.elapsed());
+    assert!(signed.len() == 5 && apart.iter().all(|ms| *ms <= 6_000), "{apart:?} ms in {took:?}, {sequence} frames");
+    assert!(took > Duration::from_secs(6), "a checkpoint is a message that every follower takes: {apart:?} ms in {took:?}");
     let test = "checkpoints_come_while_registering_does_not_pause";
-    proof("a broker has a checkpoint every few seconds, however much is registered", "registering without a pause", test, seen);
+    proof(
+        "a broker has a checkpoint every few seconds, however much is registered",
+        "registering without a pause",
+        test,
+        apart.len(),
+    );
 }

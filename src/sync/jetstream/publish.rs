@@ -4,6 +4,7 @@
 //! publishing came: after a start, a broken line or a broker that lost messages, the last frame there is looked at, and what follows it
 //! is published.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,7 +19,9 @@ use super::message::{ProvedFrame, Subjects, checkpoint_message, frame_message};
 use super::standing::PublishStanding;
 use super::window::{Placed, Window, WindowError};
 use crate::background;
-use crate::limits::{BROKER_CHECKPOINT_BUSY_MS, BROKER_CHECKPOINT_S, BROKER_RETRY_MS_MAX, BROKER_RETRY_MS_MIN};
+use crate::limits::{
+    BROKER_CHECKPOINT_BUSY_MS, BROKER_CHECKPOINT_S, BROKER_CHECKPOINTS_DUE_MAX, BROKER_RETRY_MS_MAX, BROKER_RETRY_MS_MIN,
+};
 use crate::registry::{Registry, RegistryError, Trouble};
 use crate::serve::clock::now_unix_ms;
 use crate::sync::checkpoint::Checkpoint;
@@ -184,7 +187,8 @@ impl Publishing {
     }
 
     /// The frames of the log as it stands now, and a checkpoint behind them; while registering goes on, one is left out where another was
-    /// signed a moment ago.
+    /// signed a moment ago. Where frames take their time, further states are signed on the way: at a broker that takes less than is
+    /// registered, the end of the log is farther away each time.
     async fn publish_all(
         &mut self,
         tail: &mut LogTail,
@@ -193,29 +197,41 @@ impl Publishing {
         subjects: &Subjects,
         signed: &mut Option<Instant>,
     ) -> Result<(), PublishError> {
-        // Before its frames go: behind them the log may stand further already, again and again.
-        let checkpoint = Checkpoint::of(&self.registry, &self.registry.segments()?, now_unix_ms());
-        while let Some(frame) = tail.next(&self.registry, checkpoint.sequence)? {
-            broker.unbroken()?;
-            let (sequence, bytes) = (frame.sequence, frame.bytes.len());
-            let message = frame_message(self.registry.stream(), frame, &self.signer);
-            window.send(&subjects.frames, message, Some(sequence), bytes).await?;
-            self.note(window);
+        const APART: Duration = Duration::from_millis(BROKER_CHECKPOINT_BUSY_MS);
+        // Each is taken before its frames go: behind them the log may stand further already, again and again.
+        let (mut due, mut taken) = (VecDeque::from([self.checkpoint()?]), Instant::now());
+        while let Some(checkpoint) = due.pop_front() {
+            while let Some(frame) = tail.next(&self.registry, checkpoint.sequence)? {
+                broker.unbroken()?;
+                let (sequence, bytes) = (frame.sequence, frame.bytes.len());
+                let message = frame_message(self.registry.stream(), frame, &self.signer);
+                window.send(&subjects.frames, message, Some(sequence), bytes).await?;
+                self.note(window);
+                if taken.elapsed() >= APART && due.len() < BROKER_CHECKPOINTS_DUE_MAX {
+                    due.push_back(self.checkpoint()?);
+                    taken = Instant::now();
+                }
+            }
+            window.settle().await?;
+            let is_soon = signed.is_some_and(|at| at.elapsed() < APART);
+            if is_soon && self.registry.sequence() > checkpoint.sequence {
+                continue;
+            }
+            let (stream, sequence, time_unix_ms) = (checkpoint.stream, checkpoint.sequence, checkpoint.time_unix_ms);
+            let content = checkpoint.sign(&self.signer);
+            let bytes = content.len();
+            let message = checkpoint_message(stream, sequence, time_unix_ms, content);
+            window.send(&subjects.checkpoint, message, None, bytes).await?;
+            window.settle().await?;
+            self.standing.checkpoint(time_unix_ms);
+            *signed = Some(Instant::now());
         }
-        window.settle().await?;
-        let is_soon = signed.is_some_and(|at| at.elapsed() < Duration::from_millis(BROKER_CHECKPOINT_BUSY_MS));
-        if is_soon && self.registry.sequence() > checkpoint.sequence {
-            return Ok(());
-        }
-        let (stream, sequence, time_unix_ms) = (checkpoint.stream, checkpoint.sequence, checkpoint.time_unix_ms);
-        let content = checkpoint.sign(&self.signer);
-        let bytes = content.len();
-        let message = checkpoint_message(stream, sequence, time_unix_ms, content);
-        window.send(&subjects.checkpoint, message, None, bytes).await?;
-        window.settle().await?;
-        self.standing.checkpoint(time_unix_ms);
-        *signed = Some(Instant::now());
         Ok(())
+    }
+
+    /// The state as it is now.
+    fn checkpoint(&self) -> Result<Checkpoint, RegistryError> {
+        Ok(Checkpoint::of(&self.registry, &self.registry.segments()?, now_unix_ms()))
     }
 
     fn note(&mut self, window: &Window<'_>) {
