@@ -42,8 +42,11 @@ fn single_look_ups_and_the_lines_of_a_batch_stand_in_the_audit_by_pseudonym() {
     assert_eq!(entries.len(), 2 + 1_500);
     let of = |verdict: &str| entries.iter().filter(|entry| entry["verdict"] == verdict).count();
     assert_eq!((of("not_registered"), of("no_information"), of("not_answered")), (1 + 1_499, 1, 1));
-    assert_eq!((&entries[0]["institution"], &entries[0]["via"]), (&Value::from(HOSPITAL), &Value::from("fast")));
-    assert_eq!(entries[0]["who"], entries[1]["who"], "one person has one pseudonym");
+    // Which worker writes first is nobody's promise.
+    let without_consent = entries.iter().find(|entry| entry["verdict"] == "no_information").unwrap();
+    assert_eq!((&without_consent["institution"], &without_consent["via"]), (&Value::from(HOSPITAL), &Value::from("fast")));
+    let about_the_same = entries.iter().filter(|entry| entry["who"] == without_consent["who"]);
+    assert_eq!(about_the_same.count(), 2, "one person has one pseudonym");
     let people: std::collections::HashSet<_> = entries.iter().map(|entry| entry["who"].to_string()).collect();
     assert_eq!(people.len(), 1 + 1_499 + 1);
     let verified = shikaku(&format!("audit verify --data {}", place.data().display())).ends(0);
