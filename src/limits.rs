@@ -122,6 +122,10 @@ const _: () = assert!(BATCH_BYTES_MAX <= LISTENER_BODY_BYTES_MAX);
 /// the audit what was looked up (32 MiB): they must not be the ones to find the disk full.
 pub const DISK_ROOM_BYTES_MIN: u64 = 128 << 20;
 
+/// How long the store's engine may take to open it, seconds. It reads where its pages lie, a second at ten million recipients, and has the
+/// system write out what any program has written, which takes a slow disk a while.
+pub const STORE_OPEN_S_MAX: u64 = 120;
+
 /// The image of the memory is kept from this many bytes of dossiers on: below, the store is read as quickly.
 pub const IMAGE_FROM_BYTES: u64 = 256 << 20;
 
@@ -422,6 +426,9 @@ pub const BROKER_CHECKPOINT_S: u64 = 30;
 
 /// While registering goes on, a checkpoint follows the one before it no sooner: each is a message that every follower takes.
 pub const BROKER_CHECKPOINT_BUSY_MS: u64 = 2_000;
+
+/// States that are signed ahead, for frames that are still to be published.
+pub const BROKER_CHECKPOINTS_DUE_MAX: usize = 64;
 
 /// How long a broker waits for the acknowledgement of a message before it gives it out again. Reading is begun anew at each start, so that
 /// this delays nothing.

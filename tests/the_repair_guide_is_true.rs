@@ -211,6 +211,7 @@ fn both_languages_have_the_same_sections_and_the_same_commands() {
         "log_corrupt",
         "log_unreadable",
         "log_lost",
+        "store_not_opened",
         "memory_behind",
         "torn_tail_cut",
         "snapshot_failed",

@@ -16,8 +16,8 @@ pub(crate) struct Faults {
     pub(crate) fail_syncs: AtomicBool,
     pub(crate) fail_directory_syncs: AtomicBool,
     pub(crate) fail_cuts: AtomicBool,
-    /// There is room for no directory.
-    pub(crate) no_directories: AtomicBool,
+    /// How making a directory is refused.
+    pub(crate) refuse_directories: Mutex<Option<io::ErrorKind>>,
     /// There is room for half of each write.
     pub(crate) full: AtomicBool,
     /// The next write writes only so many bytes, and fails.
@@ -81,8 +81,8 @@ impl Disk for FaultyDisk {
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        if self.0.no_directories.load(Ordering::SeqCst) {
-            return Err(io::ErrorKind::StorageFull.into());
+        if let Some(refusal) = *self.0.refuse_directories.lock().unwrap() {
+            return Err(refusal.into());
         }
         RealDisk.create_directory(directory)
     }

@@ -23,6 +23,8 @@ pub enum Trouble {
     DiskFull,
     /// The disk had no room for what a start writes: nothing is registered until a restart.
     NoRoomAtStart,
+    /// The store's engine did not open it in time: nothing is registered until a restart.
+    StoreNotOpened,
     /// A torn tail was cut off at the start.
     TornTailCut,
     /// No snapshot could be taken when one was due; it is tried again.
@@ -64,6 +66,7 @@ impl Trouble {
             Trouble::MemoryBehind => "memory_behind",
             Trouble::DiskFull => "disk_full",
             Trouble::NoRoomAtStart => "no_room_at_start",
+            Trouble::StoreNotOpened => "store_not_opened",
             Trouble::TornTailCut => "torn_tail_cut",
             Trouble::SnapshotFailed => "snapshot_failed",
             Trouble::SnapshotDamaged => "snapshot_damaged",
@@ -115,11 +118,19 @@ impl Trouble {
         Trouble::HubUnreachable,
     ];
 
+    /// What keeps a start from writing, with nothing wrong in what lies there.
+    pub const OF_A_START: [Trouble; 2] = [Trouble::NoRoomAtStart, Trouble::StoreNotOpened];
+
     /// Whether writing stops until a restart.
     pub const fn stops_writing(self) -> bool {
         matches!(
             self,
-            Trouble::LogPoisoned | Trouble::LogCorrupt | Trouble::LogLost | Trouble::MemoryBehind | Trouble::NoRoomAtStart
+            Trouble::LogPoisoned
+                | Trouble::LogCorrupt
+                | Trouble::LogLost
+                | Trouble::MemoryBehind
+                | Trouble::NoRoomAtStart
+                | Trouble::StoreNotOpened
         )
     }
 }

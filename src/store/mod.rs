@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The disk had no room.
     #[error("the store has no room: {0}")]
     NoRoom(String),
+    /// The engine does not come to an end; what it waits for, nobody knows.
+    #[error("the store's engine gave no word in {0} s")]
+    NoWord(u64),
     /// An earlier version of the program laid it out otherwise; nothing is wrong with it.
     #[error("the store has the layout of an earlier version")]
     Earlier,

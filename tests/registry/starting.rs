@@ -1,9 +1,9 @@
 //! What a start does with what it finds: one test for each line of the table in `docs/format.md`.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use shikaku::disk::{Disk, RealDisk};
 use shikaku::domain::decision::Verdict;
@@ -613,12 +613,12 @@ fn a_start_that_can_neither_open_the_store_nor_rebuild_it_leaves_it_where_it_is(
     };
     answers();
     let store = files_below(&home.store());
-    faults.no_directories.store(true, Ordering::SeqCst);
+    *faults.refuse_directories.lock().unwrap() = Some(ErrorKind::StorageFull);
     for _ in 0..2 {
         has_no_verified_state(&home);
         assert_eq!(files_below(&home.store()), store);
     }
-    faults.no_directories.store(false, Ordering::SeqCst);
+    *faults.refuse_directories.lock().unwrap() = None;
     answers();
 }
 
@@ -627,13 +627,19 @@ fn a_store_that_could_not_be_opened_is_still_judged_to_its_last_page_when_it_can
     let (home, faults) = with_a_model(in_small_segments());
     let marker = home.path().join("store.failed");
     fs::write(&marker, "it failed\n").unwrap();
-    faults.no_directories.store(true, Ordering::SeqCst);
-    let registry = home.open();
-    assert_eq!(troubles(&registry), ["no_room_at_start"]);
-    assert!(is_eligible(&registry, &person(59)));
-    registry.close(NOW).unwrap();
-    assert!(marker.exists());
-    faults.no_directories.store(false, Ordering::SeqCst);
+    for (refusal, trouble) in [(ErrorKind::StorageFull, "no_room_at_start"), (ErrorKind::TimedOut, "store_not_opened")] {
+        *faults.refuse_directories.lock().unwrap() = Some(refusal);
+        let store = files_below(&home.store());
+        let registry = home.open();
+        assert_eq!(troubles(&registry), [trouble]);
+        assert!(is_eligible(&registry, &person(59)));
+        let refused = registry.apply(&upserts([person(60)]), NOW);
+        assert!(matches!(refused, Err(RegistryError::NotWritable { trouble: word, .. }) if word == trouble), "{refused:?}");
+        registry.close(NOW).unwrap();
+        assert!(marker.exists());
+        assert_eq!(files_below(&home.store()), store);
+    }
+    *faults.refuse_directories.lock().unwrap() = None;
     home.open().close(NOW).unwrap();
     assert!(!marker.exists());
 }

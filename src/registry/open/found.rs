@@ -23,8 +23,8 @@ pub(super) enum FoundStore {
     Damaged(String),
     /// An earlier version of the program laid it out otherwise.
     Earlier,
-    /// The engine cannot open it while the disk is full; nothing is wrong with it.
-    NoRoom(String),
+    /// The engine cannot open it now: the disk is full, or it waits for something. Nothing is known to be wrong with it.
+    Withheld(Trouble, String),
 }
 
 /// Damaged stores that are kept; see [`Opening::keep_few_aside`].
@@ -36,7 +36,9 @@ impl FoundStore {
         match self {
             FoundStore::Absent | FoundStore::Empty(_) => StoreFacts::None,
             FoundStore::Good { meta, .. } => StoreFacts::Good { sequence: meta.position.sequence },
-            FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::Earlier | FoundStore::NoRoom(_) => StoreFacts::Damaged,
+            FoundStore::HalfRebuilt | FoundStore::Damaged(_) | FoundStore::Earlier | FoundStore::Withheld(..) => {
+                StoreFacts::Damaged
+            }
         }
     }
 
@@ -47,7 +49,7 @@ impl FoundStore {
             | FoundStore::HalfRebuilt
             | FoundStore::Damaged(_)
             | FoundStore::Earlier
-            | FoundStore::NoRoom(_) => None,
+            | FoundStore::Withheld(..) => None,
         }
     }
 
@@ -59,8 +61,17 @@ impl FoundStore {
             FoundStore::HalfRebuilt => "half rebuilt".to_owned(),
             FoundStore::Damaged(why) => format!("damaged ({why})"),
             FoundStore::Earlier => "laid out by an earlier version".to_owned(),
-            FoundStore::NoRoom(why) => why.clone(),
+            FoundStore::Withheld(_, why) => why.clone(),
         }
+    }
+}
+
+/// The trouble of a store that the engine cannot open now, though nothing may be wrong with it.
+fn withholding(error: &StoreError) -> Option<Trouble> {
+    match error {
+        StoreError::NoRoom(_) => Some(Trouble::NoRoomAtStart),
+        StoreError::NoWord(_) => Some(Trouble::StoreNotOpened),
+        _ => None,
     }
 }
 
@@ -82,9 +93,11 @@ impl Opening<'_> {
                 Ok(false) => FoundStore::Damaged("filling it was never finished".to_owned()),
                 Err(error) => FoundStore::Damaged(error.to_string()),
             },
-            Err(error @ StoreError::NoRoom(_)) => FoundStore::NoRoom(error.to_string()),
             Err(StoreError::Earlier) => FoundStore::Earlier,
-            Err(error) => FoundStore::Damaged(error.to_string()),
+            Err(error) => match withholding(&error) {
+                Some(trouble) => FoundStore::Withheld(trouble, error.to_string()),
+                None => FoundStore::Damaged(error.to_string()),
+            },
         })
     }
 
@@ -120,8 +133,8 @@ impl Opening<'_> {
                 return Ok(Some(store));
             }
             FoundStore::Absent => {}
-            FoundStore::NoRoom(why) => {
-                self.start_without_writing(&why);
+            FoundStore::Withheld(trouble, why) => {
+                self.start_without_writing(trouble, &why);
                 return Ok(None);
             }
             FoundStore::HalfRebuilt => {
@@ -140,18 +153,21 @@ impl Opening<'_> {
         self.mark_rebuilding();
         match self.options.engine.open(&path) {
             Ok(store) => Ok(Some(store)),
-            Err(error @ StoreError::NoRoom(_)) => {
-                self.start_without_writing(&error.to_string());
-                Ok(None)
-            }
-            Err(error) => Err(error.into()),
+            Err(error) => match withholding(&error) {
+                Some(trouble) => {
+                    self.start_without_writing(trouble, &error.to_string());
+                    Ok(None)
+                }
+                None => Err(error.into()),
+            },
         }
     }
 
-    /// Answers without registering, because the disk has no room for what a start writes.
-    pub(super) fn start_without_writing(&mut self, why: &str) {
-        let detail = format!("{why}; make room and restart: until then look-ups are answered and nothing is registered");
-        self.troubles.raise(Trouble::NoRoomAtStart, detail.clone());
+    /// Answers without registering, because what a start writes cannot be written now.
+    pub(super) fn start_without_writing(&mut self, trouble: Trouble, why: &str) {
+        let remedy = if trouble == Trouble::NoRoomAtStart { "make room and restart" } else { "restart" };
+        let detail = format!("{why}; {remedy}: until then look-ups are answered and nothing is registered");
+        self.troubles.raise(trouble, detail.clone());
         self.notes.push(detail);
     }
 

@@ -64,9 +64,8 @@ impl Opening<'_> {
             }
             Err(RegistryError::Log(error)) if error.is_out_of_room() => {
                 let sequence = writer.position.sequence;
-                self.start_without_writing(&format!(
-                    "what was loaded stands at sequence {sequence}, and going on needs room: {error}"
-                ));
+                let why = format!("what was loaded stands at sequence {sequence}, and going on needs room: {error}");
+                self.start_without_writing(Trouble::NoRoomAtStart, &why);
                 writer.behind = None;
             }
             Err(RegistryError::Index(error)) => {
@@ -261,7 +260,7 @@ impl Opening<'_> {
 
     /// Makes the log writable behind what was replayed, unless the disk has no room for that.
     fn go_on(&mut self, log: &LogReader, writer: &mut Writer, end: &ReplayEnd) -> Result<(), RegistryError> {
-        if self.troubles.has(Trouble::NoRoomAtStart) {
+        if Trouble::OF_A_START.iter().any(|trouble| self.troubles.has(*trouble)) {
             return Ok(());
         }
         if let Some(torn) = &end.torn {
@@ -277,7 +276,7 @@ impl Opening<'_> {
         }
         let log = match log.writer_behind(end, self.options.now_unix_ms) {
             Err(error) if error.is_out_of_room() => {
-                self.start_without_writing(&error.to_string());
+                self.start_without_writing(Trouble::NoRoomAtStart, &error.to_string());
                 return Ok(());
             }
             log => log?,

@@ -8,11 +8,13 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use sled::InlineArray;
 
 use super::batch::StoreBatch;
 use super::{Store, StoreError, opening};
+use crate::limits::STORE_OPEN_S_MAX;
 #[cfg(any(test, feature = "simulation"))]
 pub use model::ModelOptions;
 pub(super) use on_disk::OnDisk;
@@ -34,7 +36,8 @@ impl Engine {
         let trees = match self {
             Engine::Sled => {
                 let directory = directory.to_owned();
-                Trees::OnDisk(opening::in_a_thread_of_its_own(move || OnDisk::open(&directory))?)
+                let timeout = Duration::from_secs(STORE_OPEN_S_MAX);
+                Trees::OnDisk(opening::in_a_thread_of_its_own(timeout, move || OnDisk::open(&directory))?)
             }
             #[cfg(any(test, feature = "simulation"))]
             Engine::Model(options) => Trees::Model(model::Model::open(options, directory)?),

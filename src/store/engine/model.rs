@@ -127,6 +127,8 @@ const FILE: &str = "model";
 fn refused(error: std::io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::NoRoom(error.to_string()),
+        // As long as the engine was waited for.
+        ErrorKind::TimedOut => StoreError::NoWord(0),
         _ => StoreError::Engine(error.to_string()),
     }
 }

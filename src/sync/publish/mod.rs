@@ -45,7 +45,7 @@ pub fn router(registry: Arc<Registry>, newest: watch::Receiver<Option<Published>
 impl Publisher {
     /// What is answered instead while there is a trouble with the log: nobody is fed from it.
     fn stopped(&self) -> Option<Response> {
-        let stops = |trouble: &Trouble| trouble.stops_writing() && *trouble != Trouble::NoRoomAtStart;
+        let stops = |trouble: &Trouble| trouble.stops_writing() && !Trouble::OF_A_START.contains(trouble);
         let (trouble, _) = self.registry.troubles().list().into_iter().find(|(trouble, _)| stops(trouble))?;
         Some(answer::unavailable(trouble.word(), "the log is not handed on while there is this trouble"))
     }
