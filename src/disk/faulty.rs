@@ -20,6 +20,8 @@ pub(crate) struct Faults {
     pub(crate) refuse_directories: Mutex<Option<io::ErrorKind>>,
     /// There is room for half of each write.
     pub(crate) full: AtomicBool,
+    /// How many bytes it says are free.
+    pub(crate) free_bytes: Mutex<Option<u64>>,
     /// The next write writes only so many bytes, and fails.
     pub(crate) short_write: Mutex<Option<usize>>,
     /// Every read differs from the one before.
@@ -96,7 +98,10 @@ impl Disk for FaultyDisk {
     }
 
     fn free_bytes(&self, directory: &Path) -> io::Result<u64> {
-        RealDisk.free_bytes(directory)
+        match *self.0.free_bytes.lock().unwrap() {
+            Some(free_bytes) => Ok(free_bytes),
+            None => RealDisk.free_bytes(directory),
+        }
     }
 }
 

@@ -286,6 +286,11 @@ impl Registry {
         self.writer().take_frames(bytes)
     }
 
+    /// Whether frames of the followed stream could be taken now. For those who bring them: what is under way takes room as well.
+    pub fn can_take_frames(&self) -> Result<(), RegistryError> {
+        self.writer().can_take()
+    }
+
     /// A handle for look-ups.
     pub fn reader(&self) -> Reader {
         self.reader.clone()

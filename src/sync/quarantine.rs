@@ -84,6 +84,7 @@ mod tests {
     use crate::disk::{Disk, RealDisk};
     use crate::log::StreamId;
     use crate::registry::{Following, OpenOptions, Registry};
+    use crate::sync::bundle::{self, BundleError};
     use crate::sync::checkpoint::Checkpoint;
     use crate::sync::intake::Share;
     use crate::sync::key::HubSigner;
@@ -110,6 +111,8 @@ mod tests {
             assert_eq!(registry.troubles().list(), [(Trouble::HubForked, "another history".to_owned())]);
             assert!(standings.read().quarantine.is_some() && intake.remembered().quarantine().unwrap().is_none());
             assert!(intake.newest().is_some(), "what was seen signed is not forgotten");
+            let imported = bundle::import(&mut intake, house.path());
+            assert!(matches!(imported, Err(BundleError::Quarantined { trouble, .. }) if trouble == "hub_forked"));
         }
         faults.full.store(false, Ordering::SeqCst);
         assert_eq!(look(&mut intake, &standings).unwrap(), Look::Held);

@@ -63,11 +63,16 @@ impl Spool {
         if self.bytes() + frame.len() as u64 > self.bytes_max {
             return Err(SpoolError::Full);
         }
-        if self.memory.len() + frame.len() > SPOOL_MEMORY_BYTES && !self.memory.is_empty() {
+        if self.spills_before(frame) {
             self.spill().map_err(SpoolError::Disk)?;
         }
         self.memory.extend_from_slice(frame);
         Ok(())
+    }
+
+    /// Whether adding a frame takes room on the disk.
+    pub(super) fn spills_before(&self, frame: &[u8]) -> bool {
+        self.memory.len() + frame.len() > SPOOL_MEMORY_BYTES && !self.memory.is_empty()
     }
 
     fn spill(&mut self) -> io::Result<()> {

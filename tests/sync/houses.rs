@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use shikaku::disk::RealDisk;
+use shikaku::disk::{Disk, RealDisk};
 use shikaku::log::SEGMENT_HEAD;
 use shikaku::registry::{Following, OpenOptions, Registry};
 use shikaku::sync::checkpoint::Checkpoint;
@@ -111,16 +111,25 @@ pub(crate) struct House {
 impl House {
     /// One that has nothing yet.
     pub(crate) fn following(hub: &Hub) -> House {
+        House::following_on(hub, &real_disk())
+    }
+
+    /// The same on a disk of the test's.
+    pub(crate) fn following_on(hub: &Hub, disk: &Arc<dyn Disk>) -> House {
         let directory = TempDir::new().unwrap();
         let following = Following { stream: hub.registry.stream(), hub_key: *hub.signer.public().as_bytes(), prefectures: None };
         Registry::begin_following(&real_disk(), directory.path(), &following, None, NOW).unwrap();
-        House::open(directory)
+        House::open_on(directory, disk)
     }
 
     pub(crate) fn open(directory: TempDir) -> House {
-        let options = OpenOptions { segment_bytes_max: SEGMENT_BYTES, ..OpenOptions::at(NOW) };
+        House::open_on(directory, &real_disk())
+    }
+
+    fn open_on(directory: TempDir, disk: &Arc<dyn Disk>) -> House {
+        let options = OpenOptions { segment_bytes_max: SEGMENT_BYTES, disk: disk.clone(), ..OpenOptions::at(NOW) };
         let registry = Arc::new(once_free(|| Registry::open(directory.path(), &options)).unwrap());
-        let intake = Intake::open(registry.clone(), real_disk(), Share::WHOLE, Arc::new(AtomicBool::new(false))).unwrap();
+        let intake = Intake::open(registry.clone(), disk.clone(), Share::WHOLE, Arc::new(AtomicBool::new(false))).unwrap();
         House { directory, registry, intake }
     }
 

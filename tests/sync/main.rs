@@ -11,6 +11,9 @@
     reason = "a panic in a test is its report"
 )]
 
+#[path = "../../src/disk/faulty.rs"]
+#[allow(dead_code, reason = "shared with the registry's own tests, which need all of it")]
+mod faulty;
 #[path = "../registry/fixture.rs"]
 #[allow(dead_code, reason = "shared with the registry's own tests, which need all of it")]
 mod registry;
@@ -18,3 +21,6 @@ mod registry;
 mod houses;
 mod refusing;
 mod taking;
+
+// The disk that fails is the program's own tests' as well.
+use shikaku::disk::{Disk, DiskFile, Held, OpenMode, RealDisk};

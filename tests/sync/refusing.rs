@@ -103,6 +103,28 @@ fn an_old_checkpoint_that_is_shown_again_is_refused_without_a_quarantine() {
 }
 
 #[test]
+fn after_a_crash_a_source_that_is_behind_is_not_taken_for_a_hub_that_was_put_back() {
+    let hub = Hub::with(5);
+    let mut standing = Standing::of(&hub);
+    standing.house.intake.remember(std::time::Duration::ZERO).unwrap();
+    hub.register(5..7);
+    let of_a_relay = hub.signed();
+    hub.register(7..9);
+    standing.house.catch_up(&hub);
+    standing.position = standing.house.registry.position();
+    // What was seen last is not written down yet.
+    standing.house = standing.house.restarted();
+    let behind = standing.house.refuses(&of_a_relay);
+    assert!(matches!(behind, Refusal::Replayed { .. }) && !behind.quarantines(), "{behind}");
+    standing.stands(&hub, &[(&behind, "its source is behind")]);
+    proof(
+        "a relay that is behind, after a crash",
+        "after_a_crash_a_source_that_is_behind_is_not_taken_for_a_hub_that_was_put_back",
+        1,
+    );
+}
+
+#[test]
 fn a_hub_that_was_put_back_to_an_old_copy_is_refused_as_rolled_back() {
     let hub = Hub::with(5);
     let old = hub.copied(NOW + 1_000_000);

@@ -3,11 +3,14 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, atomic::AtomicBool};
 
+use shikaku::disk::Disk;
 use shikaku::record::payload::FeedPhase;
+use shikaku::registry::{RegistryError, Trouble};
 use shikaku::sync::checkpoint::Checkpoint;
 use shikaku::sync::intake::{Intake, IntakeError, Share, Wanted};
 use shikaku::sync::refusal::Refusal;
 
+use crate::faulty::{Faults, FaultyDisk};
 use crate::houses::{House, Hub};
 use crate::registry::{NOW, feed, is_eligible, person, real_disk};
 
@@ -211,16 +214,43 @@ fn a_program_that_ends_stops_between_two_runs_and_leaves_what_it_applied() {
     assert_eq!(registry.position(), hub.registry.position());
 }
 
-#[test]
-fn large_runs_go_through_the_spools_file_and_nothing_of_it_is_left() {
+/// One segment of about 20 MiB: more than is held in memory, with no signed place before its end.
+fn hub_of_a_large_segment() -> Hub {
     let hub = Hub::in_one_segment(0);
-    // One segment of about 20 MiB: more than is held in memory, with no signed place before its end.
     let mut next = 0;
     while hub.registry.segments().unwrap()[0].bytes < 20 << 20 {
         let people = (next..next + 2000).map(person).collect::<Vec<_>>();
         crate::registry::register(&hub.registry, people);
         next += 2000;
     }
+    hub
+}
+
+#[test]
+fn what_waits_does_not_take_the_room_that_is_the_store_s_and_the_audit_s() {
+    let hub = hub_of_a_large_segment();
+    let faults = Arc::new(Faults::default());
+    let mut house = House::following_on(&hub, &(Arc::new(FaultyDisk(faults.clone())) as Arc<dyn Disk>));
+    house.intake.consider(&hub.signed()).unwrap();
+    assert!(house.intake.can_take().is_ok());
+    *faults.free_bytes.lock().unwrap() = Some((128 << 20) - 1);
+    let full = |outcome| matches!(outcome, Err(IntakeError::Registry(RegistryError::NotWritable { trouble: "disk_full", .. })));
+    assert!(full(house.intake.can_take()), "nothing is asked for");
+    // What was under way when the disk filled.
+    let bytes = hub.frames_behind(0);
+    let refused = bytes.chunks(300_000).map(|piece| house.intake.take(piece)).find(Result::is_err).unwrap();
+    assert!(full(refused.map(|_| ())));
+    assert!(!house.path("intake/spool").exists() && house.registry.troubles().has(Trouble::DiskFull));
+    *faults.free_bytes.lock().unwrap() = None;
+    house.intake.can_take().unwrap();
+    house.intake.take(&bytes).unwrap();
+    assert_eq!(house.registry.position(), hub.registry.position());
+    assert!(house.registry.troubles().list().is_empty());
+}
+
+#[test]
+fn large_runs_go_through_the_spools_file_and_nothing_of_it_is_left() {
+    let hub = hub_of_a_large_segment();
     let mut house = House::following(&hub);
     house.intake.consider(&hub.signed()).unwrap();
     let bytes = hub.frames_behind(0);

@@ -16,13 +16,18 @@ impl Writer {
     pub(in crate::registry) fn take_frames(&mut self, bytes: &[u8]) -> Result<u64, RegistryError> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            self.check_writable()?;
-            self.check_room()?;
+            self.can_take()?;
             let (run, offset) = self.take_run(rest)?;
             self.work_in(&run, offset)?;
             rest = rest.get(run.bytes().len()..).unwrap_or_default();
         }
         Ok(self.position.sequence)
+    }
+
+    /// Whether frames could be taken now.
+    pub(in crate::registry) fn can_take(&self) -> Result<(), RegistryError> {
+        self.check_writable()?;
+        self.check_room()
     }
 
     /// Appends and syncs the frames that can be made durable together; gives them and the offset at which they begin.

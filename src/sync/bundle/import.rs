@@ -21,8 +21,10 @@ const SNAPSHOT: &str = "bundle.snap.tmp";
 pub fn import(intake: &mut Intake, path: &Path) -> Result<Imported, BundleError> {
     let registry = intake.registry().clone();
     let unread = |source| BundleError::File { path: registry.directory().to_owned(), source };
-    if let Some(quarantine) = intake.remembered().quarantine().map_err(unread)? {
-        let (trouble, detail) = (quarantine.trouble, quarantine.detail);
+    // One that a full disk did not let be written down holds as well.
+    let unwritten = registry.troubles().list().into_iter().find(|(trouble, _)| trouble.is_of_quarantine());
+    let written = intake.remembered().quarantine().map_err(unread)?.map(|quarantine| (quarantine.trouble, quarantine.detail));
+    if let Some((trouble, detail)) = written.or(unwritten.map(|(trouble, detail)| (trouble.word().to_owned(), detail))) {
         return Err(BundleError::Quarantined { path: registry.directory().to_owned(), trouble, detail });
     }
     let bundle = Bundle::open(path, intake.key())?;

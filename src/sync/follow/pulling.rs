@@ -167,6 +167,7 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
         // Pulling may take long, and the answer is as new as it was.
         self.withheld = self.standings.withheld();
         while let Wanted::Frames { after, .. } = self.intake.wanted() {
+            self.intake.can_take()?;
             self.pull(line, after).await?;
             self.pass_on();
         }

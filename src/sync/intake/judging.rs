@@ -26,7 +26,14 @@ pub(super) fn judge(offered: &Checkpoint, stream: StreamId, seen: Option<&Checkp
         same_history(offered, seen.sequence, seen.chain)?;
     }
     if offered.sequence < own.sequence {
-        return Err(Refusal::EndsBeforeOurs { ours: own.sequence, offered: offered.sequence });
+        let (ours, offered) = (own.sequence, offered.sequence);
+        // The own log is ahead of what is remembered as signed where a crash came before that was written down. Such a checkpoint may
+        // have been signed before the own frames were, as by a relay that is behind; of a hub that lost them, the next says more.
+        return Err(if seen.is_some() {
+            Refusal::Replayed { seen: ours, offered }
+        } else {
+            Refusal::EndsBeforeOurs { ours, offered }
+        });
     }
     same_history(offered, own.sequence, own.chain)
 }

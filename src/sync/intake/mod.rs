@@ -190,6 +190,11 @@ impl Intake {
         }
     }
 
+    /// Whether the registry could take frames now: there is no use in asking for them otherwise.
+    pub fn can_take(&self) -> Result<(), IntakeError> {
+        self.registry.can_take_frames().map_err(IntakeError::Registry)
+    }
+
     /// Takes bytes of the stream: frames one behind the other, cut anywhere, which go on where the last call ended. Frames that are held
     /// already are passed over. Gives how many of the bytes belong to frames up to the newest signed place; what lies behind it is left.
     ///
@@ -327,6 +332,10 @@ impl Intake {
     }
 
     fn spool(&mut self, frame: &Frame<'_>) -> Result<(), IntakeError> {
+        if self.spool.spills_before(frame.bytes) {
+            // The room that is left is the store's and the audit's.
+            self.can_take()?;
+        }
         self.spool.add(frame.bytes).map_err(|error| match error {
             SpoolError::Full => {
                 let (own, _) = self.registry.standing();
