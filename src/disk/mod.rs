@@ -1,6 +1,7 @@
 //! The one door to our own files. Everything the log, the snapshots, the image and the audit do to the disk goes through these two
 //! traits, so that a test can put a failing disk behind them.
 
+mod aside;
 #[cfg(test)]
 pub(crate) mod faulty;
 mod real;
@@ -13,6 +14,7 @@ use std::any::Any;
 use std::io;
 use std::path::Path;
 
+pub(crate) use aside::keep_few;
 pub use real::RealDisk;
 pub(crate) use regular::open_regular;
 pub use sequential::{Appending, Sequential};

@@ -5,8 +5,11 @@ use std::path::Path;
 use super::reader::{LogReader, ReplayEnd, TornTail};
 use super::writer::{LogWriter, POISONED, leave_poisoned};
 use super::{Fault, LogError};
-use crate::disk::OpenMode;
+use crate::disk::{OpenMode, keep_few};
 use crate::sabotage::{Sabotage, sabotaged};
+
+/// Torn tails that are kept.
+const TORN_TAILS_ASIDE_MAX: usize = 8;
 
 impl LogReader {
     /// Makes durable what is going to be believed: removes what a crash left half-begun, and syncs the last segment and the names in the
@@ -53,7 +56,12 @@ impl LogReader {
         let mut kept = self.disk.open(&aside, OpenMode::Replace).map_err(LogError::disk(&aside))?;
         kept.append(&bytes).and_then(|()| kept.sync()).map_err(LogError::disk(&aside))?;
         self.disk.sync_directory(&self.directory).map_err(LogError::disk(&self.directory))?;
-        file.cut(torn.offset).and_then(|()| file.sync()).map_err(LogError::disk(path))
+        file.cut(torn.offset).and_then(|()| file.sync()).map_err(LogError::disk(path))?;
+        let is_torn = |name: &str| name.starts_with("torn-");
+        if let Err(error) = keep_few(&*self.disk, &self.directory, TORN_TAILS_ASIDE_MAX, is_torn) {
+            tracing::warn!(%error, "torn tails that are too many could not be removed");
+        }
+        Ok(())
     }
 
     /// After a failed sync the system may hold bytes as clean that never reached the disk; only writing them anew helps.

@@ -192,6 +192,23 @@ fn a_tail_torn_at_any_byte_is_cut_and_kept() {
 }
 
 #[test]
+fn of_many_torn_tails_the_oldest_and_the_newest_are_kept() {
+    let log = Log::of(&["one"]);
+    for crash in 0..20_u8 {
+        let mut file = fs::OpenOptions::new().append(true).open(log.last()).unwrap();
+        std::io::Write::write_all(&mut file, &[crash; 9]).unwrap();
+        let (_, read) = log.read(0).unwrap();
+        let mut writer = log.reader().writer_behind(&read, NOW + u64::from(crash)).unwrap();
+        append_all(&mut writer, &["another"]);
+    }
+    let names = log.names();
+    let kept = names.iter().filter(|name| name.starts_with("torn-"));
+    let crashes: Vec<u8> = kept.map(|name| fs::read(log.path().join(name)).unwrap()[0]).collect();
+    assert_eq!(crashes, [0, 13, 14, 15, 16, 17, 18, 19]);
+    assert_eq!(log.read(0).unwrap().0.len(), 21);
+}
+
+#[test]
 fn a_bad_frame_that_a_later_one_vouches_for_is_corruption() {
     let log = Log::of(&["one", "two", "three"]);
     let segment = log.last();

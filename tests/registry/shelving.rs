@@ -245,6 +245,25 @@ fn a_damaged_snapshot_is_moved_aside_in_the_next_round_and_covers_nothing() {
 }
 
 #[test]
+fn of_many_damaged_snapshots_the_oldest_and_the_newest_are_kept() {
+    let home = in_small_segments();
+    let registry = home.open();
+    let mut damaged = Vec::new();
+    for n in 0..5 {
+        register_some(&registry, n * 10..n * 10 + 10);
+        round(&registry);
+        let newest = shelved(&home).pop().unwrap();
+        flip(&newest, fs::metadata(&newest).unwrap().len() / 3);
+        damaged.push(format!("{}.bad", newest.file_name().unwrap().to_str().unwrap()));
+    }
+    register_some(&registry, 50..60);
+    round(&registry);
+    let names = home.names("snapshots");
+    let kept: Vec<&String> = names.iter().filter(|name| name.ends_with(".bad")).collect();
+    assert_eq!(kept, [&damaged[0], &damaged[4]]);
+}
+
+#[test]
 fn nothing_is_taken_or_removed_while_there_is_a_trouble_that_stops_writing() {
     let (home, _) = trimmed();
     let registry = home.open();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::examining::examine;
 use super::{Shelf, ShelfStanding, Shelved, file_name, path};
-use crate::disk::Disk;
+use crate::disk::{Disk, keep_few};
 use crate::limits::SNAPSHOTS_KEPT_MIN;
 use crate::log::{LogReader, Trimmed};
 use crate::registry::snapshot::{SnapshotError, SnapshotReader, SnapshotSummary};
@@ -17,6 +17,9 @@ pub(super) const NEXT: &str = "next.snap";
 
 /// The log reaches back to this many snapshots at least.
 const COVERING: usize = SNAPSHOTS_KEPT_MIN;
+
+/// Damaged snapshots that are kept. Each is as large as the store.
+const DAMAGED_ASIDE_MAX: usize = 2;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +150,11 @@ impl Registry {
         };
         tracing::error!(detail = words, "a snapshot is damaged");
         self.troubles.raise(Trouble::SnapshotDamaged, words);
+        if let Err(error) =
+            keep_few(&*self.disk, &super::path(&self.directory), DAMAGED_ASIDE_MAX, |name| name.ends_with(".snap.bad"))
+        {
+            tracing::warn!(%error, "damaged snapshots that are too many could not be removed");
+        }
     }
 
     /// Removes the oldest sound snapshots above the number that is kept, and the base once the log no longer goes on from it.
