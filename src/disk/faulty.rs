@@ -20,6 +20,8 @@ pub(crate) struct Faults {
     pub(crate) refuse_directories: Mutex<Option<io::ErrorKind>>,
     /// There is room for half of each write.
     pub(crate) full: AtomicBool,
+    /// Reads that reach beyond this offset fail.
+    pub(crate) unreadable_from: Mutex<Option<u64>>,
     /// How many bytes it says are free.
     pub(crate) free_bytes: Mutex<Option<u64>>,
     /// The next write writes only so many bytes, and fails.
@@ -118,6 +120,10 @@ impl DiskFile for FaultyFile {
     }
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let unreadable_from = self.1.unreadable_from.lock().unwrap().unwrap_or(u64::MAX);
+        if offset + bytes.len() as u64 > unreadable_from {
+            return Err(failure());
+        }
         self.0.read_exact_at(bytes, offset)?;
         let reads = self.1.reads.fetch_add(1, Ordering::SeqCst);
         if self.1.unsteady.load(Ordering::SeqCst)

@@ -64,6 +64,30 @@ fn a_full_disk_refuses_a_registration_and_takes_it_when_there_is_room_again() {
 }
 
 #[test]
+fn what_was_loaded_is_answered_where_the_disk_does_not_give_the_end_of_the_log() {
+    let (home, faults) = on_a_failing_disk();
+    let registry = home.open();
+    register(&registry, [person(1)]);
+    registry.close(NOW).unwrap();
+    let (log, bytes) = (home.names("log"), home.log_bytes());
+    *faults.unreadable_from.lock().unwrap() = Some(128);
+    let registry = home.open();
+    assert_eq!(troubles(&registry), ["log_corrupt"]);
+    let (_, detail) = registry.troubles().list().remove(0);
+    assert!(detail.contains(".seg") && detail.contains("the test's disk fails"), "{detail}");
+    assert!(is_eligible(&registry, &person(1)));
+    let refused = registry.apply(&upserts([person(2)]), NOW);
+    assert!(matches!(refused, Err(RegistryError::NotWritable { trouble: "log_corrupt", .. })));
+    registry.close(NOW).unwrap();
+    assert_eq!((home.names("log"), home.log_bytes()), (log, bytes), "nothing is written behind it");
+    *faults.unreadable_from.lock().unwrap() = None;
+    let registry = home.open();
+    assert_eq!(troubles(&registry), Vec::<&str>::new());
+    register(&registry, [person(2)]);
+    assert!((1..=2).all(|n| is_eligible(&registry, &person(n))));
+}
+
+#[test]
 fn what_was_loaded_is_answered_where_a_log_that_failed_has_no_room_to_be_made_durable() {
     let (home, faults) = on_a_failing_disk();
     let registry = home.open();

@@ -56,7 +56,12 @@ impl Opening<'_> {
         let applied = meta.position.sequence;
         self.unmark_rebuilding();
         self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
-        match self.replay(log, &mut writer) {
+        let mut replayed = self.replay(log, &mut writer);
+        if matches!(&replayed, Err(RegistryError::Log(error @ LogError::Disk { .. })) if !error.is_out_of_room()) {
+            // Once is no answer: what the disk refuses now, it may give in a moment.
+            replayed = self.replay(log, &mut writer);
+        }
+        match replayed {
             Ok(end) => self.go_on_if_whole(log, &mut writer, end, ("store", applied))?,
             Err(RegistryError::Log(LogError::OtherHistory { .. })) => return Ok(None),
             Err(RegistryError::Log(error @ LogError::Corrupt { .. })) => {
@@ -67,6 +72,12 @@ impl Opening<'_> {
                 let why = format!("what was loaded stands at sequence {sequence}, and going on needs room: {error}");
                 self.start_without_writing(Trouble::NoRoomAtStart, &why);
                 writer.behind = None;
+            }
+            Err(RegistryError::Log(error @ LogError::Disk { .. })) => {
+                let sequence = writer.position.sequence;
+                let detail =
+                    format!("what was loaded stands at sequence {sequence}, and the log behind it cannot be read: {error}");
+                self.troubles.raise(Trouble::LogCorrupt, detail);
             }
             Err(RegistryError::Index(error)) => {
                 let sequence = writer.position.sequence;
