@@ -14,6 +14,8 @@ fi
 # RUNLEVEL=1: invoke-rc.d starts nothing in single-user mode.
 export DEBIAN_FRONTEND=noninteractive RUNLEVEL=1
 if apt-get update -q && apt-get install -qy --no-install-recommends nats-server; then
+  # Nor at the machine's next start.
+  ! command -v systemctl >/dev/null || systemctl disable --quiet nats-server || true
   echo "installed: $(nats-server --version)"
 else
   echo "nats-server could not be installed; the tests that need it say so"

@@ -23,6 +23,8 @@ if [[ " ${missing[*]} " == *" postgresql "* ]]; then
   [ -e /etc/postgresql-common/createcluster.conf ] || echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
 fi
 if apt-get update -q && apt-get install -qy --no-install-recommends "${missing[@]}"; then
+  # Nor at the machine's next start.
+  ! command -v systemctl >/dev/null || systemctl disable --quiet "${missing[@]}" || true
   echo "installed: ${missing[*]}"
 else
   echo "could not be installed: ${missing[*]}; the comparison leaves them out"
