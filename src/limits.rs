@@ -124,7 +124,7 @@ pub const DISK_ROOM_BYTES_MIN: u64 = 128 << 20;
 
 /// How long the store's engine may take to open it, seconds. It reads where its pages lie, a second at ten million recipients, and has the
 /// system write out what any program has written, which takes a slow disk a while.
-pub const STORE_OPEN_S_MAX: u64 = 120;
+pub const STORE_OPEN_S_MAX: u64 = 600;
 
 /// The image of the memory is kept from this many bytes of dossiers on: below, the store is read as quickly.
 pub const IMAGE_FROM_BYTES: u64 = 256 << 20;
@@ -311,6 +311,10 @@ pub const RELAY_SNAPSHOT_LOOK_MS: u64 = 30_000;
 
 /// Between two times that the newest checkpoint is written down.
 pub const FOLLOW_REMEMBER_MS: u64 = 1_000;
+
+/// By how much the hub may have signed the own frames later than the checkpoint that is written down. Over a broker the checkpoints are
+/// farther apart.
+pub const FOLLOW_UNREMEMBERED_MS_MAX: u64 = 2 * BROKER_CHECKPOINT_S * 1000;
 
 const _: () = assert!(FOLLOW_WAIT_S <= CHECKPOINT_WAIT_S_MAX && FOLLOW_RETRY_MS_MIN < FOLLOW_RETRY_MS_MAX);
 const _: () = assert!(FOLLOW_SILENCE_MS_MAX > FOLLOW_WAIT_S * 1000 && FOLLOW_SILENCE_MS_MAX > CHECKPOINT_RENEW_MS);

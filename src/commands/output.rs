@@ -4,7 +4,10 @@
 
 use std::io::{IsTerminal, Write};
 
+use crate::store::hear_engine;
 use indicatif::{ProgressBar, ProgressStyle};
+use tracing::Subscriber;
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error: plain on a terminal, JSON otherwise. `SHIKAKU_LOG` sets the level.
@@ -13,10 +16,18 @@ pub(super) fn start_logging() {
     let level = std::env::var("SHIKAKU_LOG").unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(format!("{level},{quiet}")).unwrap_or_else(|_| EnvFilter::new(format!("info,{quiet}")));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started =
-        if std::io::stderr().is_terminal() { builder.with_target(false).compact().try_init() } else { builder.json().try_init() };
+    if std::io::stderr().is_terminal() {
+        begin(builder.with_target(false).compact().finish())
+    } else {
+        begin(builder.json().finish())
+    }
+    // What libraries log by the older door comes by this one, too.
+    hear_engine();
+}
+
+fn begin(subscriber: impl Subscriber + Send + Sync) {
     // Only a second call fails, and then logging goes on as it was.
-    drop(started);
+    let _ = set_global_default(subscriber);
 }
 
 /// Prints a result line.

@@ -19,6 +19,7 @@ pub use engine::Engine;
 #[cfg(any(test, feature = "simulation"))]
 pub use engine::ModelOptions;
 pub use meta::StoreMeta;
+pub use opening::hear_engine;
 pub use value::{HISTORY_KEY_BYTES, HISTORY_VALUE_HEAD, HistoryEntry, HistoryKind, history_hash, history_sequence, run_of};
 
 use engine::{OnDisk, TreeName, Trees};

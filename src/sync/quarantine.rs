@@ -21,32 +21,31 @@ pub(super) enum Look {
 }
 
 /// Begins a quarantine, durably.
-pub(super) fn begin(intake: &Intake, standings: &Standings, trouble: Trouble, detail: String) {
+pub(super) fn begin(intake: &mut Intake, standings: &Standings, trouble: Trouble, detail: String) {
     let quarantine = Quarantine { trouble: trouble.word().to_owned(), detail, since_unix_ms: now_unix_ms() };
     let written = intake.remembered().begin_quarantine(&quarantine);
     if let Err(error) = &written {
         tracing::error!(%error, "the quarantine could not be written down yet; a start before it is asks the hub again");
     }
     tracing::error!(trouble = quarantine.trouble, "nothing more is taken from the hub until an operator says so");
+    intake.unwritten_quarantine = written.is_err().then(|| quarantine.clone());
     show(intake, standings, Some(quarantine));
-    standings.change(|standing| standing.quarantine_is_unwritten = written.is_err());
 }
 
 /// Looks whether there is one, and shows what has changed since the last look.
 pub(super) fn look(intake: &mut Intake, standings: &Standings) -> Result<Look, IntakeError> {
-    let shown = standings.read();
-    if let Some(unwritten) = shown.quarantine.as_ref().filter(|_| shown.quarantine_is_unwritten) {
+    if let Some(unwritten) = &intake.unwritten_quarantine {
         // A file that was never there says nothing by being away: only one that was seen and has gone is an operator's word.
         if intake.remembered().begin_quarantine(unwritten).is_ok() {
             tracing::info!("the quarantine is written down");
-            standings.change(|standing| standing.quarantine_is_unwritten = false);
+            intake.unwritten_quarantine = None;
         }
         return Ok(Look::Held);
     }
     let found = intake.remembered().quarantine();
     let found = found.map_err(|source| IntakeError::File { path: intake.remembered().path(""), source })?;
     let is_held = found.is_some();
-    let is_new = found != shown.quarantine;
+    let is_new = found != standings.read().quarantine;
     if is_new {
         show(intake, standings, found);
     }
@@ -105,7 +104,7 @@ mod tests {
         intake.consider(&Checkpoint::of(&registry, &registry.segments().unwrap(), NOW).sign(&signer)).unwrap();
 
         faults.full.store(true, Ordering::SeqCst);
-        begin(&intake, &standings, Trouble::HubForked, "another history".to_owned());
+        begin(&mut intake, &standings, Trouble::HubForked, "another history".to_owned());
         for _ in 0..3 {
             assert_eq!(look(&mut intake, &standings).unwrap(), Look::Held);
             assert_eq!(registry.troubles().list(), [(Trouble::HubForked, "another history".to_owned())]);
@@ -137,7 +136,7 @@ mod tests {
         assert_eq!(look(&mut intake, &standings).unwrap(), Look::Free);
 
         registry.troubles().raise(Trouble::HubUnreachable, "an hour".to_owned());
-        begin(&intake, &standings, Trouble::HubForked, "another history".to_owned());
+        begin(&mut intake, &standings, Trouble::HubForked, "another history".to_owned());
         assert_eq!(look(&mut intake, &standings).unwrap(), Look::Held);
         assert_eq!(registry.troubles().list(), [(Trouble::HubForked, "another history".to_owned())]);
         assert_eq!(standings.read().quarantine.unwrap().trouble, "hub_forked");

@@ -30,8 +30,6 @@ pub struct FollowStanding {
     pub failure: Option<String>,
     /// Why nothing more is taken from the hub.
     pub quarantine: Option<Quarantine>,
-    /// It could not be written down yet.
-    pub quarantine_is_unwritten: bool,
     /// Bytes of frames that came.
     pub pulled_bytes: u64,
     /// How often something that came was refused.

@@ -109,6 +109,7 @@ fn after_a_crash_a_source_that_is_behind_is_not_taken_for_a_hub_that_was_put_bac
     standing.house.intake.remember(std::time::Duration::ZERO).unwrap();
     hub.register(5..7);
     let of_a_relay = hub.signed();
+    let put_back = hub.copied(NOW + 1_000_000);
     hub.register(7..9);
     standing.house.catch_up(&hub);
     standing.position = standing.house.registry.position();
@@ -116,11 +117,18 @@ fn after_a_crash_a_source_that_is_behind_is_not_taken_for_a_hub_that_was_put_bac
     standing.house = standing.house.restarted();
     let behind = standing.house.refuses(&of_a_relay);
     assert!(matches!(behind, Refusal::Replayed { .. }) && !behind.quarantines(), "{behind}");
-    standing.stands(&hub, &[(&behind, "its source is behind")]);
+    let lost = standing.house.refuses(&put_back.signed());
+    assert!(matches!(lost, Refusal::EndsBeforeOurs { .. }) && lost.quarantines(), "{lost}");
+    standing.stands(&hub, &[(&behind, "its source is behind"), (&lost, "was rolled back")]);
+    // One that has just begun to follow.
+    let mut fresh = House::following(&hub);
+    fresh.catch_up(&hub);
+    let mut fresh = fresh.restarted();
+    assert!(matches!(fresh.refuses(&of_a_relay), Refusal::Replayed { .. }));
     proof(
         "a relay that is behind, after a crash",
         "after_a_crash_a_source_that_is_behind_is_not_taken_for_a_hub_that_was_put_back",
-        1,
+        2,
     );
 }
 

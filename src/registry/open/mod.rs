@@ -135,7 +135,13 @@ impl Opening<'_> {
                         Ok(writer) => Ok(Some(writer)),
                         Err(error) => {
                             self.give_up_snapshot(&base, &error);
-                            store = self.open_store(log.stream())?;
+                            // A thread that never came back may hold the store.
+                            let withheld =
+                                self.troubles.list().into_iter().find(|(trouble, _)| *trouble == Trouble::StoreNotOpened);
+                            store = match withheld {
+                                Some((trouble, why)) => FoundStore::Withheld(trouble, why),
+                                None => self.open_store(log.stream())?,
+                            };
                             continue;
                         }
                     },

@@ -53,16 +53,17 @@ impl Opening<'_> {
                 None => return Ok(None),
             },
         };
-        let applied = meta.position.sequence;
+        let mut reached = meta.position.sequence;
         self.unmark_rebuilding();
         self.attach(&mut writer, store, Filling::InPlace, unjudged)?;
         let mut replayed = self.replay(log, &mut writer);
         if matches!(&replayed, Err(RegistryError::Log(error @ LogError::Disk { .. })) if !error.is_out_of_room()) {
             // Once is no answer: what the disk refuses now, it may give in a moment.
+            reached = writer.position.sequence;
             replayed = self.replay(log, &mut writer);
         }
         match replayed {
-            Ok(end) => self.go_on_if_whole(log, &mut writer, end, ("store", applied))?,
+            Ok(end) => self.go_on_if_whole(log, &mut writer, end, ("store", reached))?,
             Err(RegistryError::Log(LogError::OtherHistory { .. })) => return Ok(None),
             Err(RegistryError::Log(error @ LogError::Corrupt { .. })) => {
                 self.troubles.raise(Trouble::LogCorrupt, error.to_string());

@@ -60,6 +60,10 @@ impl Registry {
         }
         let sound = self.read_shelf_again(round.taken.as_ref())?;
         round.sound = sound.len();
+        if round.sound >= COVERING {
+            // Until then one of the damaged may turn out to be the only one that the log goes on from.
+            self.keep_few_damaged();
+        }
         round.removed = self.take_down(keeping, &sound)?;
         round.trimmed = self.trim_log(keeping, &sound, now_unix_ms)?;
         self.note_standing(round.taken.as_ref(), now_unix_ms)?;
@@ -150,9 +154,11 @@ impl Registry {
         };
         tracing::error!(detail = words, "a snapshot is damaged");
         self.troubles.raise(Trouble::SnapshotDamaged, words);
-        if let Err(error) =
-            keep_few(&*self.disk, &super::path(&self.directory), DAMAGED_ASIDE_MAX, |name| name.ends_with(".snap.bad"))
-        {
+    }
+
+    fn keep_few_damaged(&self) {
+        let is_damaged = |name: &str| name.ends_with(".snap.bad");
+        if let Err(error) = keep_few(&*self.disk, &path(&self.directory), DAMAGED_ASIDE_MAX, is_damaged) {
             tracing::warn!(%error, "damaged snapshots that are too many could not be removed");
         }
     }

@@ -12,6 +12,7 @@ use crate::serve::clock::now_unix_ms;
 use crate::sync::intake::{Intake, IntakeError};
 use crate::sync::key::HubKey;
 use crate::sync::refusal::Refusal;
+use crate::sync::remembered::Quarantine;
 
 /// The name under which a snapshot lies while a directory is begun from it.
 const SNAPSHOT: &str = "bundle.snap.tmp";
@@ -21,10 +22,8 @@ const SNAPSHOT: &str = "bundle.snap.tmp";
 pub fn import(intake: &mut Intake, path: &Path) -> Result<Imported, BundleError> {
     let registry = intake.registry().clone();
     let unread = |source| BundleError::File { path: registry.directory().to_owned(), source };
-    // One that a full disk did not let be written down holds as well.
-    let unwritten = registry.troubles().list().into_iter().find(|(trouble, _)| trouble.is_of_quarantine());
-    let written = intake.remembered().quarantine().map_err(unread)?.map(|quarantine| (quarantine.trouble, quarantine.detail));
-    if let Some((trouble, detail)) = written.or(unwritten.map(|(trouble, detail)| (trouble.word().to_owned(), detail))) {
+    let written = intake.remembered().quarantine().map_err(unread)?;
+    if let Some(Quarantine { trouble, detail, .. }) = written.or(intake.unwritten_quarantine.clone()) {
         return Err(BundleError::Quarantined { path: registry.directory().to_owned(), trouble, detail });
     }
     let bundle = Bundle::open(path, intake.key())?;

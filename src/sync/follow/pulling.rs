@@ -275,10 +275,10 @@ impl<I: DerefMut<Target = Intake>> Puller<I> {
                 let parted = matches!(refusal, Refusal::NotTheSignedChain { .. });
                 self.strikes = if parted { self.strikes + 1 } else { 0 };
                 if refusal.quarantines() {
-                    quarantine::begin(&self.intake, &self.standings, refusal.trouble(), words);
+                    quarantine::begin(&mut self.intake, &self.standings, refusal.trouble(), words);
                 } else if self.strikes >= FOLLOW_STRIKES_MAX {
                     let detail = format!("{words}; so it was {FOLLOW_STRIKES_MAX} times");
-                    quarantine::begin(&self.intake, &self.standings, Trouble::HubForked, detail);
+                    quarantine::begin(&mut self.intake, &self.standings, Trouble::HubForked, detail);
                 } else {
                     troubles.lower(Trouble::HubRefused);
                     troubles.raise(Trouble::HubRefused, words);

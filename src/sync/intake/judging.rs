@@ -1,5 +1,6 @@
 //! What is held against a checkpoint whose signature is the hub's.
 
+use crate::limits::FOLLOW_UNREMEMBERED_MS_MAX;
 use crate::log::{Position, StreamId};
 use crate::record::StateChecksum;
 use crate::registry::Prefectures;
@@ -26,13 +27,14 @@ pub(super) fn judge(offered: &Checkpoint, stream: StreamId, seen: Option<&Checkp
         same_history(offered, seen.sequence, seen.chain)?;
     }
     if offered.sequence < own.sequence {
-        let (ours, offered) = (own.sequence, offered.sequence);
-        // The own log is ahead of what is remembered as signed where a crash came before that was written down. Such a checkpoint may
-        // have been signed before the own frames were, as by a relay that is behind; of a hub that lost them, the next says more.
-        return Err(if seen.is_some() {
-            Refusal::Replayed { seen: ours, offered }
+        let (ours, ends) = (own.sequence, offered.sequence);
+        // The own log is ahead of what is remembered as signed where a crash came before that was written down, a moment later. What was
+        // signed in that moment may come from a source that is behind; what was signed later, from a hub that lost its frames.
+        let may_be_older = seen.is_some_and(|seen| offered.time_unix_ms <= seen.time_unix_ms + FOLLOW_UNREMEMBERED_MS_MAX);
+        return Err(if may_be_older {
+            Refusal::Replayed { seen: ours, offered: ends }
         } else {
-            Refusal::EndsBeforeOurs { ours, offered }
+            Refusal::EndsBeforeOurs { ours, offered: ends }
         });
     }
     same_history(offered, own.sequence, own.chain)

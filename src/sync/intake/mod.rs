@@ -25,7 +25,7 @@ pub use self::share::Share;
 use super::checkpoint::{Checkpoint, SignedPlace};
 use super::key::{HubKey, KeyError};
 use super::refusal::Refusal;
-use super::remembered::Remembered;
+use super::remembered::{Quarantine, Remembered};
 use super::spool::{Spool, SpoolError};
 use crate::disk::Disk;
 use crate::limits::FOLLOW_REMEMBER_MS;
@@ -104,6 +104,8 @@ pub struct Intake {
     partial: Vec<u8>,
     share: Share,
     stop: Arc<AtomicBool>,
+    /// A quarantine that the disk has not taken yet; it holds as a written one does.
+    pub(super) unwritten_quarantine: Option<Quarantine>,
 }
 
 impl Intake {
@@ -143,6 +145,7 @@ impl Intake {
             partial: Vec::new(),
             share,
             stop,
+            unwritten_quarantine: None,
         };
         // What was to be reached is known from what was accepted.
         intake.start_over();
@@ -170,13 +173,15 @@ impl Intake {
         if is_newer {
             self.places = checkpoint.places_behind(self.arrived.sequence).collect();
             let before = self.seen.as_ref().map(|seen| seen.checkpoint.place());
+            let is_first = before.is_none();
             if let Some(before) = before.filter(|before| own.sequence < before.sequence && before.sequence < checkpoint.sequence)
             {
                 self.earlier.add(before);
             }
             self.seen = Some(Accepted { checkpoint, signed: Bytes::copy_from_slice(signed) });
             self.unwritten_since.get_or_insert_with(Instant::now);
-            self.remember(Duration::from_millis(FOLLOW_REMEMBER_MS))?;
+            // The first at once: without it the own log alone would judge after a crash.
+            self.remember(Duration::from_millis(if is_first { 0 } else { FOLLOW_REMEMBER_MS }))?;
         }
         self.compare_state_when_there()?;
         Ok(self.wanted())

@@ -108,7 +108,7 @@ impl Reading {
     }
 
     /// Says what went wrong; what speaks against the hub itself begins a quarantine, which lasts over a restart.
-    fn note(&self, error: ReadError) {
+    fn note(&mut self, error: ReadError) {
         let words = error.to_string();
         self.standings.change(|standing| standing.failure = Some(words.clone()));
         let troubles = self.registry.troubles();
@@ -118,7 +118,7 @@ impl Reading {
                 self.standings.change(|standing| standing.refused += 1);
                 // A broker that lacks old messages says nothing against the hub.
                 if refusal.quarantines() && refusal.trouble() != Trouble::HubTooFar {
-                    quarantine::begin(&self.intake, &self.standings, refusal.trouble(), words);
+                    quarantine::begin(&mut self.intake, &self.standings, refusal.trouble(), words);
                 } else {
                     troubles.lower(refusal.trouble());
                     troubles.raise(refusal.trouble(), words);
