@@ -17,9 +17,9 @@ pub(super) fn start_logging() {
     let filter = EnvFilter::try_new(format!("{level},{quiet}")).unwrap_or_else(|_| EnvFilter::new(format!("info,{quiet}")));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
-        begin(builder.with_target(false).compact().finish())
+        begin(builder.with_target(false).compact().finish());
     } else {
-        begin(builder.json().finish())
+        begin(builder.json().finish());
     }
     // What libraries log by the older door comes by this one, too.
     hear_engine();
