@@ -98,8 +98,14 @@ fn an_old_checkpoint_that_is_shown_again_is_refused_without_a_quarantine() {
     standing.house.intake.remember(std::time::Duration::ZERO).unwrap();
     standing.house = standing.house.restarted();
     assert!(matches!(standing.house.refuses(&old), Refusal::Replayed { .. }));
+    // The same of one that ends behind the own log, and before what was seen.
+    hub.register(9..11);
+    let between = hub.signed();
+    hub.register(11..13);
+    standing.house.intake.consider(&hub.signed()).unwrap();
+    assert!(matches!(standing.house.refuses(&between), Refusal::Replayed { .. }));
     standing.stands(&hub, &[(&replayed, "shown again")]);
-    proof("an old checkpoint shown again", "an_old_checkpoint_that_is_shown_again_is_refused_without_a_quarantine", 2);
+    proof("an old checkpoint shown again", "an_old_checkpoint_that_is_shown_again_is_refused_without_a_quarantine", 3);
 }
 
 #[test]
