@@ -163,8 +163,8 @@ impl Opening<'_> {
 
     fn finish(self, mut writer: Writer, lock: DirectoryLock) -> Result<Registry, RegistryError> {
         let marker = self.failed_path();
-        let unjudged = Trouble::OF_A_START.into_iter().chain([Trouble::StoreDetached]);
-        let was_judged = unjudged.into_iter().all(|trouble| !self.troubles.has(trouble));
+        let mut unjudged = Trouble::OF_A_START.into_iter().chain([Trouble::StoreDetached]);
+        let was_judged = unjudged.all(|trouble| !self.troubles.has(trouble));
         if was_judged && self.exists(&marker)? {
             // To its last page, or it was rebuilt.
             self.disk.remove(&marker).map_err(RegistryError::directory(&marker))?;

@@ -30,7 +30,8 @@ pub(super) fn judge(offered: &Checkpoint, stream: StreamId, seen: Option<&Checkp
         let (ours, ends) = (own.sequence, offered.sequence);
         // The own log is ahead of what is remembered as signed where a crash came before that was written down, a moment later. What was
         // signed in that moment may come from a source that is behind; what was signed later, from a hub that lost its frames.
-        let may_be_older = seen.is_some_and(|seen| offered.time_unix_ms <= seen.time_unix_ms + FOLLOW_UNREMEMBERED_MS_MAX);
+        let may_be_older =
+            seen.is_some_and(|seen| offered.time_unix_ms.saturating_sub(seen.time_unix_ms) <= FOLLOW_UNREMEMBERED_MS_MAX);
         return Err(if may_be_older {
             Refusal::Replayed { seen: ours, offered: ends }
         } else {
